@@ -1,0 +1,45 @@
+package magpie
+
+import "time"
+
+// Finding is one secret at one place, fresh from a scan and still holding the plain value. It lives in memory only.
+type Finding struct {
+	Rule       RuleID
+	RuleName   string
+	Provider   string // the vendor whose secret it is, such as "GitHub"; empty for generic ones
+	Severity   Severity
+	Confidence Confidence
+	Secret     Secret
+
+	File        string // path in the repository or folder; empty if no commit holds the blob
+	LineStart   int    // from 1
+	LineEnd     int    // inclusive
+	ColumnStart int    // from 1, in bytes
+	ColumnEnd   int    // inclusive
+	DecodedFrom string // "base64" and so on, outermost first, joined by ">"; empty if it stood there as it is
+
+	Blob   Hash
+	Commit Hash // the commit that introduced it; empty outside a repository
+	Author string
+	Email  string
+	Date   time.Time // the commit's author date
+
+	Excerpt Excerpt
+}
+
+// Confidence says how sure a detector is.
+type Confidence string
+
+// The confidences, surest first.
+const (
+	ConfidenceProven Confidence = "proven" // a checksum or structure was verified
+	ConfidenceHigh   Confidence = "high"   // a format that hardly anything else has
+	ConfidenceMedium Confidence = "medium"
+	ConfidenceLow    Confidence = "low"
+)
+
+// Excerpt is a few lines around a finding, every found value in them already masked.
+type Excerpt struct {
+	FirstLine int    `json:"first_line"` // number of the first line, from 1
+	Text      string `json:"text"`
+}

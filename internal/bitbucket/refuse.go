@@ -1,0 +1,197 @@
+package bitbucket
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"magpie"
+)
+
+// refusalBody is the body of an error answer. Container-level errors have only Message.
+type refusalBody struct {
+	Errors []struct {
+		Context       string `json:"context"`
+		Message       string `json:"message"`
+		ExceptionName string `json:"exceptionName"`
+	} `json:"errors"`
+	Message string `json:"message"`
+}
+
+// exception returns the first exception's class name, empty if there is none.
+func (b refusalBody) exception() string {
+	for _, e := range b.Errors {
+		if e.ExceptionName != "" {
+			return e.ExceptionName
+		}
+	}
+	return ""
+}
+
+// text returns what the server says, fit for one line.
+func (b refusalBody) text() string {
+	for _, e := range b.Errors {
+		if e.Message != "" {
+			return oneLine(e.Message)
+		}
+	}
+	return oneLine(b.Message)
+}
+
+// oneLine makes foreign text safe to show: no control characters, a bounded length.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(s, "�")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return ' '
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > 200 {
+		s = string(r[:200]) + "…"
+	}
+	return strings.TrimSuffix(strings.TrimSpace(s), ".")
+}
+
+// refused turns an answer that is no success into an error.
+func (c *Client) refused(ctx context.Context, path string, ans answer) error {
+	var body refusalBody
+	_ = json.Unmarshal(ans.body, &body) // often no JSON at all
+	said := body.text()
+	switch ans.status {
+	case http.StatusUnauthorized:
+		return c.unauthorized(ctx, ans, body)
+	case http.StatusForbidden:
+		return forbidden(said)
+	case http.StatusNotFound:
+		return &magpie.Error{Kind: magpie.KindNotFound, Message: orElse(said, "there is no "+path+" at "+c.base)}
+	case http.StatusConflict:
+		return &magpie.Error{Kind: magpie.KindConflict, Message: orElse(said, "Bitbucket reports a conflict")}
+	case http.StatusTooManyRequests:
+		wait := retryAfter(ans.header.Get("Retry-After"), time.Now())
+		return &magpie.Error{
+			Kind: magpie.KindRateLimited, Message: fmt.Sprintf("%s limits the rate of requests", c.base),
+			Hint: fmt.Sprintf("it asks to wait %s; an administrator of Bitbucket can exempt the token's user from rate limiting", wait.Round(time.Second)),
+		}
+	}
+	switch {
+	case ans.status >= 500:
+		return &magpie.Error{
+			Kind: magpie.KindUnavailable, Message: fmt.Sprintf("%s answers with status %d", c.base, ans.status),
+			Hint: "this is trouble inside Bitbucket or a proxy before it; it is tried again", Err: cause(said),
+		}
+	case ans.status/100 == 3:
+		return &magpie.Error{
+			Kind: magpie.KindInvalid, Field: "url", Message: fmt.Sprintf("%s answers with a redirect", c.base),
+			Hint: "type the address that Bitbucket itself uses, as its start page shows it",
+		}
+	}
+	return &magpie.Error{
+		Kind:    magpie.KindInvalid,
+		Message: fmt.Sprintf("Bitbucket refuses the request with status %d", ans.status) + prefixed(": ", said),
+	}
+}
+
+// unauthorized tells "you may not" from "who are you"; Bitbucket says 401 to both.
+func (c *Client) unauthorized(ctx context.Context, ans answer, body refusalBody) error {
+	known := ans.header.Get(userHeader) != ""
+	exception := body.exception()
+	exception = exception[strings.LastIndexByte(exception, '.')+1:]
+	switch {
+	case known, exception == "AuthorisationException" && c.tokenWorks(ctx):
+		return forbidden(body.text())
+	case exception == "NoAccessAuthenticationException":
+		return &magpie.Error{
+			Kind: magpie.KindTokenInvalid, Field: "token",
+			Message: "the token's user has no licence for Bitbucket",
+			Hint:    "let an administrator of Bitbucket give the user access, or use the token of another user",
+		}
+	}
+	return tokenInvalid()
+}
+
+// tokenWorks reports whether the server still knows the token's user. It is asked only after a refusal that may mean both,
+// and when in doubt the answer is yes: taking a living token for dead stops all work.
+func (c *Client) tokenWorks(ctx context.Context) bool {
+	ans, err := c.once(ctx, http.MethodGet, c.base+api+"/application-properties", nil)
+	if err != nil || ans.status/100 != 2 {
+		return err != nil || ans.status != http.StatusUnauthorized
+	}
+	return ans.header.Get(userHeader) != ""
+}
+
+func tokenInvalid() error {
+	return &magpie.Error{
+		Kind: magpie.KindTokenInvalid, Field: "token",
+		Message: "Bitbucket does not accept the access token: it is wrong, expired or revoked, or its user was removed",
+		Hint:    "create an HTTP access token with Project read and Repository admin permission and without expiry, and enter it here",
+	}
+}
+
+func forbidden(said string) error {
+	return &magpie.Error{
+		Kind: magpie.KindForbidden, Field: "token",
+		Message: "the access token may not do this" + prefixed(": ", said),
+		Hint:    "the token needs Project read and Repository admin permission, and its user must be an administrator there",
+	}
+}
+
+// unreachable explains a request that got no answer. Errors that explain themselves and those of a context pass.
+func unreachable(base string, err error) error {
+	if _, ok := errors.AsType[*magpie.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &magpie.Error{
+		Kind: magpie.KindUnavailable, Field: "url", Message: base + " does not answer",
+		Hint: "check that it runs and can be reached from this machine", Err: err,
+	}
+}
+
+// notJSON explains a successful answer that can't be read.
+func notJSON(base string, ans answer, err error) error {
+	e := &magpie.Error{
+		Kind: magpie.KindUnavailable, Field: "url", Message: base + " sent an answer that can't be understood",
+		Hint: "check that this is the address of Bitbucket itself", Err: err,
+	}
+	if looksLikeHTML(ans) {
+		e.Message = base + " answers with a web page where Bitbucket would send data"
+		e.Hint = "a login page or a proxy may stand before it; Magpie needs to reach Bitbucket's REST interface directly"
+	}
+	return e
+}
+
+func looksLikeHTML(ans answer) bool {
+	return strings.Contains(ans.header.Get("Content-Type"), "html") || bytes.HasPrefix(bytes.TrimSpace(ans.body), []byte("<"))
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// prefixed returns s behind prefix, or nothing if s is empty.
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// cause keeps what a server said for the log.
+func cause(said string) error {
+	if said == "" {
+		return nil
+	}
+	return errors.New(said)
+}

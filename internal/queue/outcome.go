@@ -1,0 +1,49 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"magpie"
+)
+
+// maxAttempts is how often a failing job is tried before it is given up. With retryPolicy the last attempt comes about
+// a day after the first.
+const maxAttempts = 30
+
+// waitingOrRunning are the states in which a job still has its work before it.
+var waitingOrRunning = []rivertype.JobState{
+	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+	rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+}
+
+// outcome is the one table from the kind of an error to what becomes of the job.
+func outcome(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch magpie.KindOf(err) {
+	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
+		return river.JobCancel(err) // the same input would fail again
+	case magpie.KindTokenInvalid:
+		return river.JobSnooze(30 * time.Second) // waits for a new token, without using up attempts
+	case magpie.KindRateLimited:
+		return river.JobSnooze(10 * time.Second)
+	default:
+		return err
+	}
+}
+
+// retryPolicy waits 1, 2, 4, … seconds, at most one hour.
+type retryPolicy struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := time.Hour
+	if n := len(job.Errors); n < 12 {
+		wait = time.Second << n
+	}
+	return time.Now().Add(wait)
+}

@@ -1,0 +1,264 @@
+-- One text for SQLite and PostgreSQL: ids are UUIDv7 text, times are microseconds since 1970 in UTC (0 = never), sealed
+-- values and keyed hashes are BYTEA (which SQLite takes as "store what is given"), enumerations are text.
+
+-- +goose Up
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL -- JSON
+);
+
+-- The data key that seals everything below, itself sealed under the master key that only the operator holds.
+CREATE TABLE data_key (
+    id         BIGINT PRIMARY KEY,
+    wrapped    BYTEA  NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+-- Numbers for people, counted without gaps under concurrent writers.
+CREATE TABLE counter (
+    name  TEXT PRIMARY KEY,
+    value BIGINT NOT NULL
+);
+INSERT INTO counter (name, value) VALUES ('incident', 0);
+
+CREATE TABLE account (
+    id            TEXT PRIMARY KEY,
+    email         TEXT    NOT NULL UNIQUE, -- lower case
+    name          TEXT    NOT NULL,
+    role          TEXT    NOT NULL,
+    disabled      BOOLEAN NOT NULL,
+    password_hash TEXT    NOT NULL, -- argon2id in PHC form
+    created_at    BIGINT  NOT NULL
+);
+-- There is exactly one Owner, whatever two set-up forms are sent at once.
+CREATE UNIQUE INDEX account_one_owner ON account (role) WHERE role = 'owner';
+
+CREATE TABLE session (
+    id_hash    BYTEA PRIMARY KEY, -- SHA-256 of the cookie
+    account_id TEXT   NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    seen_at    BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX session_account ON session (account_id);
+
+CREATE TABLE api_token (
+    id         TEXT PRIMARY KEY,
+    account_id TEXT   NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    name       TEXT   NOT NULL,
+    token_hash BYTEA  NOT NULL UNIQUE, -- SHA-256 of the token
+    created_at BIGINT NOT NULL,
+    used_at    BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL -- 0 = never
+);
+CREATE INDEX api_token_account ON api_token (account_id);
+
+-- Failed logins in the current window, by account and by address.
+CREATE TABLE login_failure (
+    subject    TEXT PRIMARY KEY, -- "email:…" or "addr:…"
+    count      BIGINT NOT NULL,
+    window_end BIGINT NOT NULL
+);
+
+CREATE TABLE audit (
+    id       TEXT PRIMARY KEY,
+    at       BIGINT NOT NULL,
+    actor_id TEXT   NOT NULL, -- empty when Magpie itself acted
+    actor    TEXT   NOT NULL, -- e-mail at the time, so the row stays readable
+    action   TEXT   NOT NULL,
+    subject  TEXT   NOT NULL,
+    detail   TEXT   NOT NULL
+);
+
+CREATE TABLE integration (
+    id           TEXT PRIMARY KEY,
+    mode         TEXT    NOT NULL,
+    base_url     TEXT    NOT NULL,
+    version      TEXT    NOT NULL,
+    token_sealed BYTEA   NOT NULL,
+    token_user   TEXT    NOT NULL,
+    state        TEXT    NOT NULL,
+    state_reason TEXT    NOT NULL,
+    state_since  BIGINT  NOT NULL,
+    autoscan     BOOLEAN NOT NULL,
+    auto_monitor BOOLEAN NOT NULL,
+    created_by   TEXT    NOT NULL,
+    created_at   BIGINT  NOT NULL,
+    synced_at    BIGINT  NOT NULL,
+    sync_error   TEXT    NOT NULL,
+    removing     BOOLEAN NOT NULL -- hooks are being taken away; gone when that is done
+);
+
+CREATE TABLE project (
+    id             TEXT PRIMARY KEY,
+    integration_id TEXT    NOT NULL REFERENCES integration (id) ON DELETE CASCADE,
+    remote_id      BIGINT  NOT NULL,
+    key            TEXT    NOT NULL,
+    name           TEXT    NOT NULL,
+    personal       BOOLEAN NOT NULL,
+    installed      BOOLEAN NOT NULL,
+    UNIQUE (integration_id, remote_id)
+);
+
+CREATE TABLE repo (
+    id             TEXT PRIMARY KEY,
+    integration_id TEXT    NOT NULL REFERENCES integration (id) ON DELETE CASCADE,
+    project_id     TEXT    NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+    remote_id      BIGINT  NOT NULL,
+    slug           TEXT    NOT NULL,
+    name           TEXT    NOT NULL,
+    clone_url      TEXT    NOT NULL,
+    browse_url     TEXT    NOT NULL,
+    state          TEXT    NOT NULL,
+    state_reason   TEXT    NOT NULL,
+    monitored      BOOLEAN NOT NULL,
+    hook_state     TEXT    NOT NULL,
+    hook_reason    TEXT    NOT NULL,
+    history        TEXT    NOT NULL,
+    last_push_at   BIGINT  NOT NULL,
+    last_scan_at   BIGINT  NOT NULL,
+    created_at     BIGINT  NOT NULL,
+    seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it; another one then knows it is gone
+    UNIQUE (integration_id, remote_id)
+);
+CREATE INDEX repo_project ON repo (project_id);
+
+-- A webhook that we put, or are about to put, on a repository. Its id is the secret-looking part of its address.
+CREATE TABLE hook (
+    id            TEXT PRIMARY KEY,
+    repo_id       TEXT   NOT NULL UNIQUE REFERENCES repo (id) ON DELETE CASCADE,
+    secret_sealed BYTEA  NOT NULL,
+    remote_id     BIGINT NOT NULL, -- Bitbucket's id, 0 until it was created there
+    created_at    BIGINT NOT NULL
+);
+
+-- Where a repository has been looked at. Everything reachable from a tip is either scanned or part of the history
+-- scan's own task, so a push needs only what lies beyond all tips.
+CREATE TABLE tip (
+    repo_id    TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
+    ref        TEXT   NOT NULL,
+    hash       TEXT   NOT NULL,
+    scanned_at BIGINT NOT NULL, -- 0: a baseline taken when monitoring began, not itself scanned
+    PRIMARY KEY (repo_id, ref)
+);
+
+-- One signed event. Its hashes are asked for by the scan job that was born with it.
+CREATE TABLE delivery (
+    id          TEXT PRIMARY KEY,
+    repo_id     TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
+    request_id  TEXT   NOT NULL,
+    event_key   TEXT   NOT NULL,
+    actor       TEXT   NOT NULL,
+    hashes      TEXT   NOT NULL, -- JSON array of object ids that the event names
+    received_at BIGINT NOT NULL,
+    scanned_at  BIGINT NOT NULL, -- 0 until a scan has dealt with it
+    UNIQUE (repo_id, request_id)
+);
+CREATE INDEX delivery_waiting ON delivery (repo_id) WHERE scanned_at = 0;
+
+CREATE TABLE scan (
+    id             TEXT PRIMARY KEY,
+    repo_id        TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
+    kind           TEXT   NOT NULL,
+    state          TEXT   NOT NULL,
+    bytes_received BIGINT NOT NULL,
+    objects        BIGINT NOT NULL,
+    objects_total  BIGINT NOT NULL,
+    blobs          BIGINT NOT NULL,
+    blob_bytes     BIGINT NOT NULL,
+    findings       BIGINT NOT NULL,
+    skipped        BIGINT NOT NULL,
+    skipped_why    TEXT   NOT NULL,
+    error          TEXT   NOT NULL,
+    created_at     BIGINT NOT NULL,
+    started_at     BIGINT NOT NULL,
+    ended_at       BIGINT NOT NULL
+);
+CREATE INDEX scan_repo ON scan (repo_id, id);
+CREATE INDEX scan_unfinished ON scan (state) WHERE ended_at = 0;
+
+CREATE TABLE incident (
+    id              TEXT PRIMARY KEY,
+    number          BIGINT  NOT NULL UNIQUE,
+    fingerprint     TEXT    NOT NULL UNIQUE, -- keyed; tells equal secrets, nothing else
+    rule            TEXT    NOT NULL,
+    title           TEXT    NOT NULL,
+    provider        TEXT    NOT NULL,
+    severity        TEXT    NOT NULL,
+    severity_rank   BIGINT  NOT NULL, -- for sorting, 0 = worst
+    confidence      TEXT    NOT NULL,
+    status          TEXT    NOT NULL,
+    ignore_reason   TEXT    NOT NULL,
+    secret_revoked  BOOLEAN NOT NULL,
+    regressed       BOOLEAN NOT NULL,
+    assignee_id     TEXT    NOT NULL,
+    masked          TEXT    NOT NULL,
+    secret_sealed   BYTEA   NOT NULL,
+    occurrences     BIGINT  NOT NULL,
+    first_seen_at   BIGINT  NOT NULL,
+    last_seen_at    BIGINT  NOT NULL,
+    first_commit_at BIGINT  NOT NULL,
+    closed_at       BIGINT  NOT NULL,
+    from_history    BOOLEAN NOT NULL,
+    first_repo_id   TEXT    NOT NULL,
+    first_repo      TEXT    NOT NULL,
+    first_file      TEXT    NOT NULL,
+    first_author    TEXT    NOT NULL,
+    first_email     TEXT    NOT NULL
+);
+CREATE INDEX incident_status ON incident (status, number);
+
+CREATE TABLE occurrence (
+    id             TEXT PRIMARY KEY,
+    incident_id    TEXT   NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
+    repo_id        TEXT   NOT NULL,
+    scan_id        TEXT   NOT NULL,
+    file           TEXT   NOT NULL,
+    line_start     BIGINT NOT NULL,
+    line_end       BIGINT NOT NULL,
+    column_start   BIGINT NOT NULL,
+    column_end     BIGINT NOT NULL,
+    decoded_from   TEXT   NOT NULL,
+    blob_hash      TEXT   NOT NULL,
+    commit_hash    TEXT   NOT NULL,
+    author         TEXT   NOT NULL,
+    email          TEXT   NOT NULL,
+    commit_at      BIGINT NOT NULL,
+    found_at       BIGINT NOT NULL,
+    excerpt_sealed BYTEA  NOT NULL,
+    UNIQUE (incident_id, repo_id, file, commit_hash, line_start, column_start)
+);
+CREATE INDEX occurrence_place ON occurrence (repo_id, file);
+
+CREATE TABLE incident_event (
+    id          TEXT PRIMARY KEY,
+    incident_id TEXT   NOT NULL REFERENCES incident (id) ON DELETE CASCADE,
+    at          BIGINT NOT NULL,
+    actor_id    TEXT   NOT NULL,
+    action      TEXT   NOT NULL,
+    detail      TEXT   NOT NULL
+);
+CREATE INDEX incident_event_incident ON incident_event (incident_id, id);
+
+-- The outbox: one row per message that must leave once. The dedupe key says what "once" means.
+CREATE TABLE alert (
+    id           TEXT PRIMARY KEY,
+    dedupe_key   TEXT   NOT NULL UNIQUE,
+    kind         TEXT   NOT NULL,
+    subject_id   TEXT   NOT NULL, -- the incident or integration it is about
+    account_id   TEXT   NOT NULL,
+    recipient    TEXT   NOT NULL,
+    state        TEXT   NOT NULL, -- waiting, sent, failed
+    error        TEXT   NOT NULL,
+    created_at   BIGINT NOT NULL,
+    sent_at      BIGINT NOT NULL
+);
+CREATE INDEX alert_subject ON alert (subject_id);
+
+-- When each recurring task is due next; survives restarts, shared by all instances.
+CREATE TABLE schedule (
+    name   TEXT PRIMARY KEY,
+    due_at BIGINT NOT NULL
+);
+
+-- +goose Down

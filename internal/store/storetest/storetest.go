@@ -1,0 +1,118 @@
+// Package storetest gives tests real databases: a fresh SQLite file and, where MAGPIE_TEST_POSTGRES names a server, a
+// fresh PostgreSQL database, each with the job engine's tables in it. `make test` starts such a server by itself.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"magpie/internal/queue"
+	"magpie/internal/store"
+)
+
+// PostgresEnv names the environment variable with the address of a PostgreSQL server on which databases may be made,
+// such as postgres://postgres@127.0.0.1:5433/postgres.
+const PostgresEnv = "MAGPIE_TEST_POSTGRES"
+
+// Each runs test once on SQLite and once on PostgreSQL, as parallel subtests on databases of their own. register adds
+// the workers of the jobs that the test enqueues; it may be nil.
+func Each(t *testing.T, register func(*queue.Engine, *store.DB), test func(*testing.T, *store.DB, *queue.Engine)) {
+	t.Helper()
+	for name, address := range map[string]func(*testing.T) string{"sqlite": SQLite, "postgres": Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, jobs := Open(t, address(t), register)
+			test(t, db, jobs)
+		})
+	}
+}
+
+// Open opens the database at address with a job engine that can insert, and closes both when the test ends. The
+// engine does not run jobs until the test starts it.
+func Open(t testing.TB, address string, register func(*queue.Engine, *store.DB)) (*store.DB, *queue.Engine) {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	jobs := queue.New(queue.Options{Database: db.Native(), Instance: store.NewID[string](), Log: slog.New(slog.DiscardHandler)})
+	if register != nil {
+		register(jobs, db)
+	}
+	if err := jobs.Open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := jobs.Stop(stop); err != nil {
+			t.Error(err)
+		}
+	})
+	db.SetEnqueuer(jobs)
+	return db, jobs
+}
+
+// SQLite returns the address of a database file that does not exist yet.
+func SQLite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "magpie.db") }
+
+var postgresCount atomic.Int64
+
+// Postgres returns the address of an empty PostgreSQL database, dropped when the test ends. Without a server it skips.
+func Postgres(t *testing.T) string {
+	t.Helper()
+	server := os.Getenv(PostgresEnv)
+	if server == "" {
+		t.Skipf("%s is not set; `make test` starts PostgreSQL and sets it", PostgresEnv)
+	}
+	config, err := pgx.ParseConfig(server)
+	if err != nil {
+		t.Fatalf("%s is not a PostgreSQL address", PostgresEnv)
+	}
+	name := fmt.Sprintf("magpie_test_%d_%d", os.Getpid(), postgresCount.Add(1))
+	execPostgres(t, config, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	t.Cleanup(func() { execPostgres(t, config, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)") })
+	base, query, _ := strings.Cut(server, "?")
+	return base[:strings.LastIndexByte(base, '/')+1] + name + "?" + query
+}
+
+func execPostgres(t *testing.T, config *pgx.ConnConfig, statement string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Exec runs a statement that only tests need, such as one that fakes another process's trace.
+func Exec(ctx context.Context, tx *store.Tx, statement string) error {
+	var err error
+	switch native := tx.Native().(type) {
+	case *sql.Tx:
+		_, err = native.ExecContext(ctx, statement)
+	case pgx.Tx:
+		_, err = native.Exec(ctx, statement)
+	}
+	return err
+}

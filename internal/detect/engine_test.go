@@ -1,0 +1,34 @@
+package detect_test
+
+import (
+	"testing"
+
+	"magpie/internal/detect"
+	"magpie/rules"
+)
+
+func engine(t testing.TB, opts detect.Options) *detect.Engine {
+	t.Helper()
+	rs, err := rules.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := detect.New(rs, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestScanFindsToken(t *testing.T) {
+	s := engine(t, detect.Options{}).NewScanner()
+	data := []byte("a: 1\r\ntoken: " + "xox" + "b-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvW1\r\n")
+	got := s.Scan(data)
+	if len(got) != 1 || got[0].Rule.ID != "slack-bot-token" {
+		t.Fatalf("got %v, want one slack-bot-token", got)
+	}
+	l, c, _, _ := detect.NewLines(data).Range(got[0])
+	if l != 2 || c != 8 {
+		t.Errorf("got line %d column %d, want 2, 8", l, c)
+	}
+}

@@ -1,0 +1,159 @@
+package detect
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
+
+// prefilter finds all occurrences of many literals in one pass. Each literal is filed under one of its trigrams, the
+// one that is rarest in ordinary source; a bitmap over hashed trigrams, small enough for the first-level cache, rejects
+// nearly all positions with one load. Letters are folded by setting bit 0x20, which also folds a few other characters:
+// the comparison that follows a hit is exact.
+type prefilter struct {
+	bitmap  [1 << (gramBits - 6)]uint64
+	slots   [1 << gramBits]uint16 // hash → 1-based first entry of its chain, 0 for none
+	entries []gramEntry
+}
+
+// gramBits is the logarithm of the bitmap's size in bits: 4 KiB.
+const gramBits = 15
+
+type gramEntry struct {
+	gram   uint32
+	offset int32 // of the gram in the literal
+	lit    uint16
+	next   uint16 // 1-based, 0 at the end of the chain
+	text   string // lower case unless exact
+	exact  bool
+}
+
+const foldMask = 0x202020
+
+func gramOf(s string) uint32 {
+	return (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16) | foldMask
+}
+
+func gramHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - gramBits) }
+
+// add files a literal of at least three bytes under number lit.
+func (p *prefilter) add(lit uint16, text string, exact bool) {
+	off := rarestGram(text)
+	g := gramOf(text[off:])
+	h := gramHash(g)
+	p.bitmap[h/64] |= 1 << (h % 64)
+	p.entries = append(p.entries, gramEntry{g, int32(off), lit, p.slots[h], text, exact})
+	p.slots[h] = uint16(len(p.entries))
+}
+
+// common holds letters from the most frequent in source text on; a gram's weight is the sum of its letters' ranks.
+const common = " etaoinsrlcdpumfhg_ybvkxw.-=/0123456789jqz"
+
+// rarestGram returns the offset of the trigram of text that is likely to be the rarest in source.
+func rarestGram(text string) int {
+	best, at := -1, 0
+	for i := 0; i+3 <= len(text); i++ {
+		w := 0
+		for j := i; j < i+3; j++ {
+			if r := indexByte(common, text[j]|0x20); r >= 0 {
+				w += r
+			} else {
+				w += len(common)
+			}
+		}
+		if w > best {
+			best, at = w, i
+		}
+	}
+	return at
+}
+
+func indexByte(s string, c byte) int {
+	for i := range len(s) {
+		if s[i] == c {
+			return i
+		}
+	}
+	return -1
+}
+
+// hit is an occurrence of literal lit at data[pos:].
+type hit struct {
+	pos int
+	lit uint16
+	n   uint16 // length of the literal
+}
+
+// scan appends the occurrences that lie in data[from:to] wholly, ordered by the place of their grams.
+func (p *prefilter) scan(data []byte, from, to int, hits []hit) []hit {
+	i := from
+	for ; i+8 <= to; i += 6 {
+		w := binary.LittleEndian.Uint64(data[i:]) | 0x2020202020202020
+		// Six trigrams start in these eight bytes; the usual answer is that none of them is known.
+		var found uint32
+		found |= p.test(uint32(w)&0xFFFFFF) << 0
+		found |= p.test(uint32(w>>8)&0xFFFFFF) << 1
+		found |= p.test(uint32(w>>16)&0xFFFFFF) << 2
+		found |= p.test(uint32(w>>24)&0xFFFFFF) << 3
+		found |= p.test(uint32(w>>32)&0xFFFFFF) << 4
+		found |= p.test(uint32(w>>40)&0xFFFFFF) << 5
+		for found != 0 {
+			j := bits.TrailingZeros32(found)
+			found &= found - 1
+			hits = p.confirm(data, from, to, i+j, uint32(w>>(8*j))&0xFFFFFF, hits)
+		}
+	}
+	for ; i+3 <= to; i++ {
+		g := (uint32(data[i]) | uint32(data[i+1])<<8 | uint32(data[i+2])<<16) | foldMask
+		if p.test(g) != 0 {
+			hits = p.confirm(data, from, to, i, g, hits)
+		}
+	}
+	return hits
+}
+
+func (p *prefilter) test(g uint32) uint32 {
+	h := gramHash(g)
+	return uint32(p.bitmap[h/64]>>(h%64)) & 1
+}
+
+// confirm appends the literals that stand around the gram at data[at:].
+func (p *prefilter) confirm(data []byte, from, to, at int, g uint32, hits []hit) []hit {
+	for e := p.slots[gramHash(g)]; e != 0; {
+		ent := &p.entries[e-1]
+		e = ent.next
+		pos := at - int(ent.offset)
+		if ent.gram != g || pos < from || pos+len(ent.text) > to {
+			continue
+		}
+		if ent.stands(data[pos : pos+len(ent.text)]) {
+			hits = append(hits, hit{pos, ent.lit, uint16(len(ent.text))})
+		}
+	}
+	return hits
+}
+
+func (e *gramEntry) stands(b []byte) bool {
+	if e.exact {
+		return string(b) == e.text
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != e.text[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// sortHits orders hits by position, then literal: the order in which a naive search would find them.
+func sortHits(hits []hit) {
+	slices.SortFunc(hits, func(a, b hit) int {
+		if a.pos != b.pos {
+			return a.pos - b.pos
+		}
+		return int(a.lit) - int(b.lit)
+	})
+}

@@ -1,0 +1,35 @@
+package rule
+
+import (
+	"maps"
+	"slices"
+)
+
+// Outcome is what a check found out about a secret.
+type Outcome int
+
+// The outcomes of a check.
+const (
+	Unknown Outcome = iota // nothing speaks for or against it
+	Refuted                // it can't be a secret of this kind
+	Proven                 // its checksum or structure is right
+)
+
+// Verdict is the result of a check, with the reason in words.
+type Verdict struct {
+	Outcome    Outcome
+	Reason     string // completes "reported because …"; empty if Unknown
+	Downgraded bool   // it is real but of little use as it stands, such as an encrypted key
+}
+
+// Check looks at a secret and the whole match around it. It must be fast, linear, and depend on nothing else.
+type Check func(secret, match []byte) Verdict
+
+// checks is the closed list of functions that rules can name.
+var checks = map[string]Check{
+	"aws-key-id":   checkAWSKeyID,
+	"github-token": checkGitHub,
+}
+
+// CheckNames lists the names that a rule's check field may hold.
+func CheckNames() []string { return slices.Sorted(maps.Keys(checks)) }

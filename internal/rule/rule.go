@@ -1,0 +1,151 @@
+package rule
+
+import (
+	"regexp"
+
+	"magpie"
+)
+
+// Marker splits the examples in rule files so that they are not secrets where they stand; the parser removes it.
+const Marker = "<>"
+
+// Rule is one detector, checked and compiled. It is immutable once parsed and safe for concurrent use.
+type Rule struct {
+	ID          magpie.RuleID
+	Title       string
+	Vendor      string
+	Category    string
+	Severity    magpie.Severity
+	Confidence  magpie.Confidence // what a match is worth before its check, if it has one
+	Description string
+	Remediation string
+	References  []string
+	Since       string
+
+	// Literals and Keywords are the anchors: each match contains at least one of them. Case counts in Literals only.
+	Literals []string
+	Keywords []string
+
+	Pattern string // RE2, the secret in the group named "secret"; empty in a rule by value
+	Value   string // RE2 for a whole assigned value; empty in a rule by pattern
+	Name    string // RE2 that the assigned name must contain a match of; only with Value, may be empty
+	Window  Window
+	Filters Filters
+	Check   string // name of a check in Checks, may be empty
+	Generic bool   // knows no vendor's format: gives way to rules that do, is skipped in binary files
+
+	Match   []string // examples that must be found, marker removed
+	NoMatch []string // examples that must not be
+
+	Source string // file the rule was read from, for messages
+
+	re      *regexp.Regexp // the pattern without context, or the value
+	ctx     *regexp.Regexp // the pattern after one byte of context, anchored where offset is fixed
+	head    *regexp.Regexp // the same at the very start of a file
+	name    *regexp.Regexp
+	secret  int // index of the secret's group in re
+	offset  int // bytes between the start of a match and the anchor; -1 if not fixed
+	check   Check
+	require []class
+}
+
+// Window is how many bytes before the start of an anchor and after its start a verdict may depend on.
+type Window struct {
+	Before int `yaml:"before"`
+	After  int `yaml:"after"`
+}
+
+// Filters throw out matches that have the form of the secret but can't be one.
+type Filters struct {
+	Entropy   float64  `yaml:"entropy"`   // least Shannon entropy of the secret, in bits per character
+	Require   []string `yaml:"require"`   // character classes the secret must have: digit, lower, upper, letter, special
+	Stopwords []string `yaml:"stopwords"` // the secret must contain none of these, whatever the case
+	Allow     []string `yaml:"allow"`     // values that are published examples and no secrets
+	Paths     []string `yaml:"paths"`     // globs of files in which the rule is silent
+
+	// Placeholders says whether values that are plainly dummies ("xxxx", "<token>", "your-token-here") are let through;
+	// nil means they are filtered.
+	Placeholders *bool `yaml:"placeholders"`
+}
+
+// Categories lists what a rule's category may be.
+func Categories() []string {
+	return []string{
+		"ai", "cdn", "chat", "ci", "cloud", "commerce", "crypto", "database", "design", "finance", "generic", "identity",
+		"infrastructure", "mail", "maps", "messaging", "monitoring", "network", "package-registry", "payment",
+		"private-key", "productivity", "secrets-manager", "social", "source-hosting", "storage", "support", "token",
+	}
+}
+
+// ByValue reports whether the rule recognises a value assigned to a telling name rather than a pattern.
+func (r *Rule) ByValue() bool { return r.Value != "" || r.Pattern == "" }
+
+// Anchored returns the distance from the start of a match to its anchor, and whether that is the same in all matches.
+func (r *Rule) Anchored() (offset int, ok bool) { return r.offset, r.offset >= 0 }
+
+// Anchors calls f with each anchor and whether its case counts.
+func (r *Rule) Anchors(f func(text string, exact bool)) {
+	for _, l := range r.Literals {
+		f(l, true)
+	}
+	for _, k := range r.Keywords {
+		f(k, false)
+	}
+}
+
+// Find looks for the rule's pattern in window, the bytes around an anchor that stands at window[at:at+length]. head
+// says that the window starts where the file does. It returns the bounds of the match and of the secret in window; the
+// match contains the anchor.
+func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]int, ok bool) {
+	if r.offset >= 0 {
+		return r.findAnchored(window, at, head)
+	}
+	for from := 0; from <= at; {
+		re := r.head
+		if from > 0 || !head {
+			re = r.ctx
+		}
+		loc := re.FindSubmatchIndex(window[from:])
+		if loc == nil || from+loc[0] > at {
+			return match, secret, false
+		}
+		match = [2]int{from + loc[2], from + loc[3]}
+		if match[0] <= at && match[1] >= at+length {
+			return match, [2]int{from + loc[2*r.secret], from + loc[2*r.secret+1]}, true
+		}
+		from = max(match[1]-1, from+loc[0]+1) // the last byte is context for what follows
+	}
+	return match, secret, false
+}
+
+func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
+	start := at - r.offset
+	re := r.head
+	switch {
+	case start > 0:
+		re, start = r.ctx, start-1
+	case start < 0 || !head:
+		return match, secret, false
+	}
+	loc := re.FindSubmatchIndex(window[start:])
+	if loc == nil {
+		return match, secret, false
+	}
+	return [2]int{start + loc[2], start + loc[3]}, [2]int{start + loc[2*r.secret], start + loc[2*r.secret+1]}, true
+}
+
+// MatchValue reports whether name and value are what a rule by value looks for.
+func (r *Rule) MatchValue(name, value []byte) bool {
+	if r.name != nil && !r.name.Match(name) {
+		return false
+	}
+	return r.re == nil || r.re.Match(value)
+}
+
+// Verify runs the rule's check, if it has one, on a secret and the whole match that it stands in.
+func (r *Rule) Verify(secret, match []byte) Verdict {
+	if r.check == nil {
+		return Verdict{Outcome: Unknown}
+	}
+	return r.check(secret, match)
+}

@@ -1,0 +1,114 @@
+package smarthttp
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"magpie"
+	"magpie/internal/git"
+)
+
+// NotOurRefError says that the server refused a wanted object: it does not have it (any more), or does not hand it out.
+type NotOurRefError struct {
+	Hash magpie.Hash // empty if the server did not say which
+}
+
+// Error implements error.
+func (e *NotOurRefError) Error() string {
+	if e.Hash == "" {
+		return "the server does not have one of the wanted objects"
+	}
+	return fmt.Sprintf("the server does not have the wanted object %s", e.Hash)
+}
+
+// RateLimitError says that the server wants us to come back later. It is the cause of a magpie.Error of kind
+// KindRateLimited.
+type RateLimitError struct {
+	RetryAfter time.Duration // zero if the server did not say
+}
+
+// Error implements error.
+func (e *RateLimitError) Error() string {
+	return fmt.Sprintf("rate limited, retry after %s", e.RetryAfter)
+}
+
+// ServerError is what the server itself said went wrong: an ERR line or the error band of a pack. It is the cause of a
+// magpie.Error of kind KindUnavailable.
+type ServerError struct {
+	Message string // control characters removed, shortened
+}
+
+// Error implements error.
+func (e *ServerError) Error() string { return "the git server says: " + e.Message }
+
+// serverError makes an error of the server's own words. A refused want is a *NotOurRefError, so that the caller can go
+// on without it; everything else may pass and is unavailable.
+func serverError(msg []byte) error {
+	text := printable(string(msg))
+	if strings.Contains(text, "not our ref") || strings.Contains(text, "unadvertised object") ||
+		(strings.Contains(text, "want ") && strings.Contains(text, "not valid")) {
+		cause := &NotOurRefError{}
+		for _, word := range strings.Fields(text) {
+			if id, err := git.ParseID(word); err == nil {
+				cause.Hash = id.Hash()
+			}
+		}
+		return &magpie.Error{Kind: magpie.KindNotFound, Message: cause.Error(), Err: cause}
+	}
+	cause := &ServerError{Message: text}
+	return &magpie.Error{Kind: magpie.KindUnavailable, Message: cause.Error(), Err: cause}
+}
+
+// printable returns what a person may see of text from the network: one line, no control characters, not endless.
+func printable(s string) string {
+	const most = 300
+	s = strings.ToValidUTF8(s[:min(len(s), 4*most)], "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.TrimSpace(s)
+	if runes := []rune(s); len(runes) > most {
+		s = string(runes[:most]) + "…"
+	}
+	return s
+}
+
+// statusError makes an error of an HTTP status that is not 200.
+func statusError(resp *http.Response) error {
+	host := resp.Request.URL.Host
+	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e := magpie.Errorf(magpie.KindTokenInvalid, "the git server at %s refuses the access token (status %d)", host, code)
+		e.Hint = "check that the token is valid and may read the repository"
+		return e
+	case code == http.StatusNotFound || code == http.StatusGone:
+		e := magpie.Errorf(magpie.KindNotFound, "the git server at %s has no such repository, or not for this token", host)
+		return e
+	case code == http.StatusTooManyRequests:
+		after := retryAfter(resp.Header.Get("Retry-After"))
+		return &magpie.Error{
+			Kind: magpie.KindRateLimited, Message: fmt.Sprintf("the git server at %s asks us to slow down", host),
+			Err: &RateLimitError{RetryAfter: after},
+		}
+	default:
+		return magpie.Errorf(magpie.KindUnavailable, "the git server at %s answered with status %d", host, code)
+	}
+}
+
+// retryAfter reads a Retry-After header in either of its forms. More than a day is cut to a day.
+func retryAfter(v string) time.Duration {
+	d := time.Duration(0)
+	if s, err := strconv.ParseUint(v, 10, 31); err == nil {
+		d = time.Duration(s) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		d = time.Until(at)
+	}
+	return min(max(d, 0), 24*time.Hour)
+}

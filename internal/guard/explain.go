@@ -96,6 +96,8 @@ func explainNetwork(host string, err error) (message, hint string) {
 		return fmt.Sprintf("%s did not answer in time", host), "check that it runs and that no firewall is in between"
 	}
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s did not answer in time", host), "check that it runs and that no firewall is in between"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refuses connections", host), "check the port, and that the server runs"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

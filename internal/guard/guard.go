@@ -13,9 +13,12 @@
 package guard
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -85,10 +88,11 @@ func New(o Options) *Guard {
 	return g
 }
 
-// Client returns a client whose requests may take timeout in all, body included; 0 sets no limit, for streams that the
-// caller bounds by context. Clients of one Guard share its connections. Cookies are not kept.
+// Client returns a client whose requests may each take timeout in all, body included; 0 sets no limit, for streams that
+// the caller bounds by context. Clients of one Guard share its connections. Cookies are not kept.
 func (g *Guard) Client(timeout time.Duration) *http.Client {
-	return &http.Client{Transport: roundTripper{g.transport}, CheckRedirect: checkRedirect, Timeout: timeout}
+	// http.Client.Timeout would hide the cause of an error behind a text, so the round tripper keeps the time.
+	return &http.Client{Transport: roundTripper{g.transport, timeout}, CheckRedirect: checkRedirect}
 }
 
 // CloseIdle closes the pooled connections that are not in use.
@@ -103,9 +107,13 @@ func (g *Guard) control(_, address string, _ syscall.RawConn) error {
 	return g.Check(ap.Addr())
 }
 
-// roundTripper refuses anything but https and explains failures.
-type roundTripper struct{ next *http.Transport }
+// roundTripper refuses anything but https, limits the time and explains failures.
+type roundTripper struct {
+	next    *http.Transport
+	timeout time.Duration // 0 means none
+}
 
+// RoundTrip implements http.RoundTripper.
 func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" {
 		if req.Body != nil {
@@ -117,11 +125,39 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 			Hint:    "type an address that starts with https://; connections without TLS are not made",
 		}
 	}
-	resp, err := t.next.RoundTrip(req)
+	ctx, cancel := req.Context(), func() {}
+	if t.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, t.timeout)
+	}
+	resp, err := t.next.RoundTrip(req.WithContext(ctx))
 	if err != nil {
+		defer cancel()
 		return nil, explain(req.Context(), req.URL.Host, err)
 	}
+	resp.Body = &body{ReadCloser: resp.Body, req: req, cancel: cancel}
 	return resp, nil
+}
+
+// body is a response body whose failures are explained and whose end ends the request's time.
+type body struct {
+	io.ReadCloser
+	req    *http.Request
+	cancel func()
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = explain(b.req.Context(), b.req.URL.Host, err)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // CloseIdleConnections lets http.Client.CloseIdleConnections reach the pool.

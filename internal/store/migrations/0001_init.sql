@@ -149,7 +149,7 @@ CREATE TABLE delivery (
     request_id  TEXT   NOT NULL,
     event_key   TEXT   NOT NULL,
     actor       TEXT   NOT NULL,
-    hashes      TEXT   NOT NULL, -- JSON array of object ids that the event names
+    changes     TEXT   NOT NULL, -- JSON array of the moved refs: [{"ref","from","to"}]
     received_at BIGINT NOT NULL,
     scanned_at  BIGINT NOT NULL, -- 0 until a scan has dealt with it
     UNIQUE (repo_id, request_id)

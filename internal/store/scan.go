@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"magpie"
+)
+
+// scanColumns are what readScan reads, in its order.
+const scanColumns = `id, repo_id, kind, state, bytes_received, objects, objects_total, blobs, blob_bytes, findings,
+	skipped, skipped_why, error, created_at, started_at, ended_at`
+
+func readScan(s scanner) (v magpie.Scan, err error) {
+	p := &v.Progress
+	err = s.Scan(&v.ID, &v.RepoID, &v.Kind, &v.State, &p.BytesReceived, &p.Objects, &p.ObjectsTotal, &p.Blobs, &p.BlobBytes,
+		&p.Findings, &p.Skipped, &v.SkippedWhy, &v.Error, timeColumn{&v.CreatedAt}, timeColumn{&v.StartedAt}, timeColumn{&v.EndedAt})
+	return v, err
+}
+
+// AddScan stores a new scan.
+func (tx *Tx) AddScan(ctx context.Context, v magpie.Scan) error {
+	_, err := tx.exec(ctx, `INSERT INTO scan (id, repo_id, kind, state, bytes_received, objects, objects_total, blobs,
+		blob_bytes, findings, skipped, skipped_why, error, created_at, started_at, ended_at)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, '', '', $5, $6, 0)`,
+		v.ID, v.RepoID, v.Kind, v.State, micros(v.CreatedAt), micros(v.StartedAt))
+	return err
+}
+
+// Scan returns a scan.
+func (tx *Tx) Scan(ctx context.Context, id magpie.ScanID) (magpie.Scan, error) {
+	return readScan(tx.row(ctx, `SELECT `+scanColumns+` FROM scan WHERE id = $1`, id))
+}
+
+// UnfinishedScans returns the scans of a repository that are queued or running.
+func (tx *Tx) UnfinishedScans(ctx context.Context, repo magpie.RepoID) ([]magpie.Scan, error) {
+	return collect(ctx, tx, readScan, `SELECT `+scanColumns+` FROM scan WHERE repo_id = $1 AND ended_at = 0 ORDER BY id`, repo)
+}
+
+// StartScan marks a scan as running, unless it has ended, and reports whether it is.
+func (tx *Tx) StartScan(ctx context.Context, id magpie.ScanID, at time.Time) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE scan SET state = 'running', started_at = $1 WHERE id = $2 AND ended_at = 0`, micros(at), id)
+	return n == 1, err
+}
+
+// SetScanProgress stores what a scan has done so far and why its last attempt failed, if it did. It reports false if
+// the scan has ended, which tells a running one that it was canceled.
+func (tx *Tx) SetScanProgress(ctx context.Context, id magpie.ScanID, p magpie.Progress, lastError string) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE scan SET bytes_received = $1, objects = $2, objects_total = $3, blobs = $4, blob_bytes = $5,
+		findings = $6, skipped = $7, error = $8 WHERE id = $9 AND ended_at = 0`,
+		p.BytesReceived, p.Objects, p.ObjectsTotal, p.Blobs, p.BlobBytes, p.Findings, p.Skipped, lastError, id)
+	return n == 1, err
+}
+
+// EndScan stores how a scan ended, unless it had ended before, and reports whether it did so now.
+func (tx *Tx) EndScan(ctx context.Context, v magpie.Scan) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE scan SET state = $1, skipped_why = $2, error = $3, ended_at = $4 WHERE id = $5 AND ended_at = 0`,
+		v.State, v.SkippedWhy, v.Error, micros(v.EndedAt), v.ID)
+	return n == 1, err
+}

@@ -37,6 +37,7 @@ type Integration struct {
 	CreatedAt   time.Time
 	SyncedAt    time.Time // end of the last complete sync; zero before the first
 	SyncError   string    // why the last sync did not complete; empty if it did
+	Removing    bool      // its webhooks are being taken away; it is gone when that is done
 }
 
 // Project is a Bitbucket project, or a user's personal one.
@@ -47,7 +48,8 @@ type Project struct {
 	Key           string // "PRJ", or "~user" for a personal project
 	Name          string
 	Personal      bool
-	Installed     bool // in ModeProject: a user chose it; in ModeInstance always true
+	Installed     bool      // in ModeProject: a user chose it; in ModeInstance always true
+	SyncedAt      time.Time // when its repositories were last listed to the end; zero before the first time
 }
 
 // RepoState says whether a repository can be scanned.

@@ -86,8 +86,11 @@ CREATE TABLE integration (
     created_at   BIGINT  NOT NULL,
     synced_at    BIGINT  NOT NULL,
     sync_error   TEXT    NOT NULL,
+    sync_wanted  BIGINT  NOT NULL, -- when a sync was last asked for; one that read an older value runs again
     removing     BOOLEAN NOT NULL -- hooks are being taken away; gone when that is done
 );
+-- Two integrations of one instance as a whole would watch everything twice.
+CREATE UNIQUE INDEX integration_whole_instance ON integration (base_url) WHERE mode = 'instance' AND NOT removing;
 
 CREATE TABLE project (
     id             TEXT PRIMARY KEY,
@@ -97,6 +100,8 @@ CREATE TABLE project (
     name           TEXT    NOT NULL,
     personal       BOOLEAN NOT NULL,
     installed      BOOLEAN NOT NULL,
+    synced_at      BIGINT  NOT NULL, -- when its repositories were last listed to the end; 0 = never
+    seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it
     UNIQUE (integration_id, remote_id)
 );
 
@@ -128,8 +133,17 @@ CREATE TABLE hook (
     id            TEXT PRIMARY KEY,
     repo_id       TEXT   NOT NULL UNIQUE REFERENCES repo (id) ON DELETE CASCADE,
     secret_sealed BYTEA  NOT NULL,
+    url           TEXT   NOT NULL, -- under which it is known at Bitbucket; differs from ours after ours changed
     remote_id     BIGINT NOT NULL, -- Bitbucket's id, 0 until it was created there
-    created_at    BIGINT NOT NULL
+    created_at    BIGINT NOT NULL,
+    checked_at    BIGINT NOT NULL  -- when it was last seen at Bitbucket as it should be; 0 = never
+);
+
+-- Names of repositories whose integration was removed, since incidents outlive them.
+CREATE TABLE former_repo (
+    id         TEXT PRIMARY KEY,
+    full_name  TEXT NOT NULL,
+    browse_url TEXT NOT NULL
 );
 
 -- Where a repository has been looked at. Everything reachable from a tip is either scanned or part of the history

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"magpie"
+)
+
+const integrationColumns = `id, mode, base_url, version, token_user, state, state_reason, autoscan, auto_monitor,
+	created_by, created_at, synced_at, sync_error, removing`
+
+func scanIntegration(s scanner) (i magpie.Integration, err error) {
+	err = s.Scan(&i.ID, &i.Mode, &i.BaseURL, &i.Version, &i.TokenUser, &i.State, &i.StateReason, &i.Autoscan, &i.AutoMonitor,
+		&i.CreatedBy, timeColumn{&i.CreatedAt}, timeColumn{&i.SyncedAt}, &i.SyncError, &i.Removing)
+	return i, err
+}
+
+// InsertIntegration stores a new integration and its sealed access token.
+func (tx *Tx) InsertIntegration(ctx context.Context, i magpie.Integration, tokenSealed []byte) error {
+	_, err := tx.exec(ctx, `INSERT INTO integration (id, mode, base_url, version, token_sealed, token_user, state, state_reason,
+			state_since, autoscan, auto_monitor, created_by, created_at, synced_at, sync_error, sync_wanted, removing)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		i.ID, i.Mode, i.BaseURL, i.Version, tokenSealed, i.TokenUser, i.State, i.StateReason,
+		micros(i.CreatedAt), i.Autoscan, i.AutoMonitor, i.CreatedBy, micros(i.CreatedAt), micros(i.SyncedAt), i.SyncError, 0, i.Removing)
+	return err
+}
+
+// Integration returns one integration.
+func (tx *Tx) Integration(ctx context.Context, id magpie.IntegrationID) (magpie.Integration, error) {
+	return scanIntegration(tx.row(ctx, `SELECT `+integrationColumns+` FROM integration WHERE id = $1`, id))
+}
+
+// Integrations returns all integrations, oldest first, those being removed too.
+func (tx *Tx) Integrations(ctx context.Context) ([]magpie.Integration, error) {
+	return collect(ctx, tx, scanIntegration, `SELECT `+integrationColumns+` FROM integration ORDER BY id`)
+}
+
+// IntegrationToken returns an integration's sealed access token.
+func (tx *Tx) IntegrationToken(ctx context.Context, id magpie.IntegrationID) ([]byte, error) {
+	var sealed []byte
+	err := tx.row(ctx, `SELECT token_sealed FROM integration WHERE id = $1`, id).Scan(&sealed)
+	return sealed, err
+}
+
+// SetIntegrationToken replaces an integration's sealed access token.
+func (tx *Tx) SetIntegrationToken(ctx context.Context, id magpie.IntegrationID, sealed []byte) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET token_sealed = $2 WHERE id = $1`, id, sealed)
+	return err
+}
+
+// SetIntegrationIdentity stores what a probe told: the version and the name of the token's owner.
+func (tx *Tx) SetIntegrationIdentity(ctx context.Context, id magpie.IntegrationID, version, tokenUser string) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET version = $2, token_user = $3
+		WHERE id = $1 AND (version <> $2 OR token_user <> $3)`, id, version, tokenUser)
+	return err
+}
+
+// SetIntegrationState moves an integration to a state, with the reason for people, and reports whether it was in another
+// one before. Of several transactions that do so at once exactly one is told true.
+func (tx *Tx) SetIntegrationState(ctx context.Context, id magpie.IntegrationID, state magpie.IntegrationState, reason string, at time.Time) (changed bool, err error) {
+	n, err := tx.exec(ctx, `UPDATE integration SET state = $2, state_reason = $3, state_since = $4
+		WHERE id = $1 AND state <> $2`, id, state, reason, micros(at))
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	_, err = tx.exec(ctx, `UPDATE integration SET state_reason = $2 WHERE id = $1 AND state_reason <> $2`, id, reason)
+	return false, err
+}
+
+// SetIntegrationSwitches stores whether histories of new repositories are scanned, and whether new ones are monitored.
+func (tx *Tx) SetIntegrationSwitches(ctx context.Context, id magpie.IntegrationID, autoscan, autoMonitor bool) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET autoscan = $2, auto_monitor = $3 WHERE id = $1`, id, autoscan, autoMonitor)
+	return err
+}
+
+// WantSync notes that an integration must be synced with what it is at the given time or later. A sync that began before
+// will not count as finished.
+func (tx *Tx) WantSync(ctx context.Context, id magpie.IntegrationID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET sync_wanted = $2 WHERE id = $1 AND sync_wanted < $2`, id, micros(at))
+	return err
+}
+
+// SyncWanted returns when a sync of an integration was last asked for.
+func (tx *Tx) SyncWanted(ctx context.Context, id magpie.IntegrationID) (time.Time, error) {
+	var at time.Time
+	err := tx.row(ctx, `SELECT sync_wanted FROM integration WHERE id = $1`, id).Scan(timeColumn{&at})
+	return at, err
+}
+
+// FinishSync stores that a sync ended, successfully if trouble is empty. It reports false, and stores nothing, if another
+// sync was asked for since the one that ended read wanted; then it must run again.
+func (tx *Tx) FinishSync(ctx context.Context, id magpie.IntegrationID, wanted, at time.Time, trouble string) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE integration SET synced_at = CASE WHEN $4 = '' THEN $3 ELSE synced_at END, sync_error = $4
+		WHERE id = $1 AND sync_wanted <= $2`, id, micros(wanted), micros(at), trouble)
+	return n > 0, err
+}
+
+// SetIntegrationRemoving marks an integration as being removed and reports whether it was not so before.
+func (tx *Tx) SetIntegrationRemoving(ctx context.Context, id magpie.IntegrationID) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE integration SET removing = TRUE WHERE id = $1 AND NOT removing`, id)
+	return n > 0, err
+}
+
+// DeleteIntegration deletes an integration with its projects, repositories, hooks, tips, deliveries and scans. Incidents
+// stay, and the names of the repositories stay readable through RepoName.
+func (tx *Tx) DeleteIntegration(ctx context.Context, id magpie.IntegrationID) error {
+	if _, err := tx.exec(ctx, `INSERT INTO former_repo (id, full_name, browse_url)
+		SELECT r.id, p.key || '/' || r.slug, r.browse_url FROM repo r JOIN project p ON p.id = r.project_id
+			WHERE r.integration_id = $1
+		ON CONFLICT (id) DO NOTHING`, id); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `DELETE FROM integration WHERE id = $1`, id)
+	return err
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"magpie"
+)
+
+// Queries for repositories select these from "repo r JOIN project p ON p.id = r.project_id".
+const repoColumns = `r.id, r.integration_id, r.project_id, r.remote_id, p.key, r.slug, r.name, r.clone_url, r.browse_url,
+	r.state, r.state_reason, r.monitored, r.hook_state, r.hook_reason, r.history, r.last_push_at, r.last_scan_at, r.created_at`
+
+func scanRepo(s scanner) (r magpie.Repo, err error) {
+	err = s.Scan(&r.ID, &r.IntegrationID, &r.ProjectID, &r.RemoteID, &r.ProjectKey, &r.Slug, &r.Name, &r.CloneURL, &r.BrowseURL,
+		&r.State, &r.StateReason, &r.Monitored, &r.Hook, &r.HookReason, &r.History,
+		timeColumn{&r.LastPushAt}, timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt})
+	return r, err
+}
+
+// Repo returns one repository.
+func (tx *Tx) Repo(ctx context.Context, id magpie.RepoID) (magpie.Repo, error) {
+	return scanRepo(tx.row(ctx, `SELECT `+repoColumns+` FROM repo r JOIN project p ON p.id = r.project_id WHERE r.id = $1`, id))
+}
+
+// RepoByRemoteID returns the repository with Bitbucket's numeric id.
+func (tx *Tx) RepoByRemoteID(ctx context.Context, id magpie.IntegrationID, remoteID int64) (magpie.Repo, error) {
+	return scanRepo(tx.row(ctx, `SELECT `+repoColumns+` FROM repo r JOIN project p ON p.id = r.project_id
+		WHERE r.integration_id = $1 AND r.remote_id = $2`, id, remoteID))
+}
+
+// PutRepo stores what Bitbucket says about a repository, found again by its numeric id: project, names, addresses, state.
+// Everything else counts only for a new one, which also gets the id in r.
+func (tx *Tx) PutRepo(ctx context.Context, r magpie.Repo, syncID string) error {
+	_, err := tx.exec(ctx, `INSERT INTO repo (id, integration_id, project_id, remote_id, slug, name, clone_url, browse_url,
+			state, state_reason, monitored, hook_state, hook_reason, history, last_push_at, last_scan_at, created_at, seen_in_sync)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		ON CONFLICT (integration_id, remote_id) DO UPDATE SET
+			project_id = excluded.project_id, slug = excluded.slug, name = excluded.name, clone_url = excluded.clone_url,
+			browse_url = excluded.browse_url, state = excluded.state, state_reason = excluded.state_reason,
+			seen_in_sync = excluded.seen_in_sync`,
+		r.ID, r.IntegrationID, r.ProjectID, r.RemoteID, r.Slug, r.Name, r.CloneURL, r.BrowseURL,
+		r.State, r.StateReason, r.Monitored, r.Hook, r.HookReason, r.History,
+		micros(r.LastPushAt), micros(r.LastScanAt), micros(r.CreatedAt), syncID)
+	return err
+}
+
+// ReposMissed returns repositories with an id above after that the sync did not see and that were not known to be gone.
+func (tx *Tx) ReposMissed(ctx context.Context, id magpie.IntegrationID, syncID string, after magpie.RepoID, limit int) ([]magpie.Repo, error) {
+	return collect(ctx, tx, scanRepo, `SELECT `+repoColumns+` FROM repo r JOIN project p ON p.id = r.project_id
+		WHERE r.integration_id = $1 AND r.seen_in_sync < $2 AND r.state <> 'deleted' AND r.id > $3
+		ORDER BY r.id LIMIT $4`, id, syncID, after, limit)
+}
+
+// SetRepoState stores whether a repository can be scanned. One that is gone has no hook any more either.
+func (tx *Tx) SetRepoState(ctx context.Context, id magpie.RepoID, state magpie.RepoState, reason string) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET state = $2, state_reason = $3,
+			hook_state = CASE WHEN $2 = 'deleted' THEN 'none' ELSE hook_state END,
+			hook_reason = CASE WHEN $2 = 'deleted' THEN '' ELSE hook_reason END
+		WHERE id = $1`, id, state, reason)
+	return err
+}
+
+// SetRepoMonitored stores whether a repository is watched and with it what its hook is to become, and reports whether that
+// changed anything.
+func (tx *Tx) SetRepoMonitored(ctx context.Context, id magpie.RepoID, monitored bool) (changed bool, err error) {
+	hook := magpie.HookNone
+	if monitored {
+		hook = magpie.HookPending
+	}
+	n, err := tx.exec(ctx, `UPDATE repo SET monitored = $2, hook_state = $3, hook_reason = ''
+		WHERE id = $1 AND monitored <> $2`, id, monitored, hook)
+	return n > 0, err
+}
+
+// SetRepoHook stores the state of a repository's hook as settled for a repository that is, or is not, monitored. It reports
+// false, and stores nothing, if that is no longer what it is.
+func (tx *Tx) SetRepoHook(ctx context.Context, id magpie.RepoID, monitored bool, state magpie.HookState, reason string) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE repo SET hook_state = $3, hook_reason = $4 WHERE id = $1 AND monitored = $2`,
+		id, monitored, state, reason)
+	return n > 0, err
+}
+
+// SetRepoHistory stores how far the scan of a repository's past is.
+func (tx *Tx) SetRepoHistory(ctx context.Context, id magpie.RepoID, history magpie.HistoryState) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET history = $2 WHERE id = $1`, id, history)
+	return err
+}
+
+// SetRepoScanned stores when a repository was last scanned; an older time changes nothing.
+func (tx *Tx) SetRepoScanned(ctx context.Context, id magpie.RepoID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET last_scan_at = $2 WHERE id = $1 AND last_scan_at < $2`, id, micros(at))
+	return err
+}
+
+// SetRepoPushed stores when a repository was last pushed to; an older time changes nothing.
+func (tx *Tx) SetRepoPushed(ctx context.Context, id magpie.RepoID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET last_push_at = $2 WHERE id = $1 AND last_push_at < $2`, id, micros(at))
+	return err
+}
+
+// MonitoredRepos returns the ids above after, in order, of monitored repositories that can be read now: available ones of
+// integrations whose token is not known to be dead.
+func (tx *Tx) MonitoredRepos(ctx context.Context, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
+	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r JOIN integration i ON i.id = r.integration_id
+		WHERE r.id > $1 AND r.monitored AND r.state = 'available' AND i.state <> 'token_invalid' AND NOT i.removing
+		ORDER BY r.id LIMIT $2`, after, limit)
+}
+
+// ReposToSettle returns the ids above after, in order, of an integration's repositories whose hook is not known to be as it
+// should: wanted and not installed, installed under an address that does not start with prefix, last checked before
+// checkedBefore, or left over on a repository that is not monitored.
+func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, checkedBefore time.Time, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
+	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r LEFT JOIN hook h ON h.repo_id = r.id
+		WHERE r.integration_id = $1 AND r.id > $2 AND (
+			r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL
+				OR h.url <> $3 || h.id OR h.checked_at < $4)
+			OR r.monitored AND r.state = 'archived' AND r.hook_state = 'pending'
+			OR NOT r.monitored AND h.id IS NOT NULL AND r.state <> 'deleted')
+		ORDER BY r.id LIMIT $5`, id, after, prefix, micros(checkedBefore), limit)
+}
+
+// ProjectRepoIDs returns the ids of a project's repositories that are not gone.
+func (tx *Tx) ProjectRepoIDs(ctx context.Context, id magpie.ProjectID) ([]magpie.RepoID, error) {
+	return collect(ctx, tx, scanOne[magpie.RepoID],
+		`SELECT id FROM repo WHERE project_id = $1 AND state <> 'deleted' ORDER BY id`, id)
+}
+
+// UnmonitorAll ends the monitoring of all repositories of an integration.
+func (tx *Tx) UnmonitorAll(ctx context.Context, id magpie.IntegrationID) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET monitored = FALSE, hook_state = 'none', hook_reason = ''
+		WHERE integration_id = $1 AND monitored`, id)
+	return err
+}
+
+// RepoName returns "KEY/slug" and the page of a repository, also of one whose integration was removed.
+func (tx *Tx) RepoName(ctx context.Context, id magpie.RepoID) (fullName, browseURL string, err error) {
+	err = tx.row(ctx, `SELECT p.key || '/' || r.slug, r.browse_url FROM repo r JOIN project p ON p.id = r.project_id WHERE r.id = $1
+		UNION ALL SELECT full_name, browse_url FROM former_repo WHERE id = $1 LIMIT 1`, id).Scan(&fullName, &browseURL)
+	return fullName, browseURL, err
+}

@@ -1,0 +1,199 @@
+package bitbucketsim
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// RenameMode says what happens at the old address of a renamed or moved repository.
+type RenameMode int
+
+// The behaviours seen at old addresses.
+const (
+	RenameAlias    RenameMode = iota // it answers as the new one
+	RenameRedirect                   // it redirects to the new one
+	RenameGone                       // 404
+)
+
+// FailureBody says what the body of an injected failure is.
+type FailureBody string
+
+// The bodies of failures.
+const (
+	BodyJSON  FailureBody = "json"
+	BodyHTML  FailureBody = "html"
+	BodyEmpty FailureBody = "empty"
+)
+
+// SecretEcho says how a webhook's secret appears in REST answers.
+type SecretEcho int
+
+// The ways a secret comes back.
+const (
+	SecretByVersion SecretEcho = iota // in clear text before 9.0, else as SecretAbsent
+	SecretClear
+	SecretAbsent // the configuration shows only who created it
+)
+
+// Failure is trouble injected into a share of all requests, REST and git.
+type Failure struct {
+	Share  float64     // 0 to 1
+	Status int         // 0 hangs until the client gives up, ReleaseHung or Close
+	Body   FailureBody // default BodyJSON
+	Path   string      // only requests whose path contains this
+}
+
+// faults holds the switches for trouble.
+type faults struct {
+	mu          sync.RWMutex
+	failures    []Failure
+	hang        Failure
+	release     chan struct{} // closed to let hung requests go
+	maintenance bool
+	sparse      bool
+	strict      bool
+	noHTTP      bool
+	noBasic     bool
+	limitCap    int
+	rename      RenameMode
+	echo        SecretEcho
+	titleText   string
+}
+
+func get[T any](f *faults, v *T) T {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return *v
+}
+
+func set[T any](f *faults, v *T, to T) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*v = to
+}
+
+func (f *faults) sparsePages() bool      { return get(f, &f.sparse) }
+func (f *faults) strictProbe() bool      { return get(f, &f.strict) }
+func (f *faults) httpHostingOff() bool   { return get(f, &f.noHTTP) }
+func (f *faults) renames() RenameMode    { return get(f, &f.rename) }
+func (f *faults) secretEcho() SecretEcho { return get(f, &f.echo) }
+
+func (f *faults) maxLimit(def int) int {
+	if n := get(f, &f.limitCap); n > 0 {
+		return n
+	}
+	return def
+}
+
+func (f *faults) title() string {
+	if t := get(f, &f.titleText); t != "" {
+		return t
+	}
+	return "Bitbucket"
+}
+
+// FailRequests answers a share of all requests with a status and a JSON error body. A share of 0 stops that.
+func (s *Server) FailRequests(share float64, status int) {
+	s.SetFailures(Failure{Share: share, Status: status})
+}
+
+// SetFailures replaces all injected failures. Each request tries them in order.
+func (s *Server) SetFailures(list ...Failure) { set(&s.faults, &s.faults.failures, list) }
+
+// HangRequests lets a share of all requests hang until the client gives up, ReleaseHung or Close. A share of 0 stops
+// that for new requests.
+func (s *Server) HangRequests(share float64) { set(&s.faults, &s.faults.hang, Failure{Share: share}) }
+
+// ReleaseHung ends the hanging requests; their connections are cut.
+func (s *Server) ReleaseHung() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	close(s.faults.release)
+	s.faults.release = make(chan struct{})
+}
+
+// SetMaintenance makes everything answer 503 with a page for people, as in maintenance mode.
+func (s *Server) SetMaintenance(on bool) { set(&s.faults, &s.faults.maintenance, on) }
+
+// SetSparsePages makes permission-filtered lists filter after cutting the page, so that a page that is not the last
+// may hold fewer values than its limit, even none.
+func (s *Server) SetSparsePages(on bool) { set(&s.faults, &s.faults.sparse, on) }
+
+// SetStrictProbe makes application-properties refuse bad credentials instead of treating them as none.
+func (s *Server) SetStrictProbe(on bool) { set(&s.faults, &s.faults.strict, on) }
+
+// SetMaxLimit replaces the largest page the server gives (1000). Zero restores it.
+func (s *Server) SetMaxLimit(n int) { set(&s.faults, &s.faults.limitCap, n) }
+
+// SetRenameMode chooses what old addresses of renamed and moved repositories do.
+func (s *Server) SetRenameMode(m RenameMode) { set(&s.faults, &s.faults.rename, m) }
+
+// SetSecretEcho chooses how webhook secrets appear in answers.
+func (s *Server) SetSecretEcho(e SecretEcho) { set(&s.faults, &s.faults.echo, e) }
+
+// SetTitle replaces the instance title, the displayName of application-properties.
+func (s *Server) SetTitle(title string) { set(&s.faults, &s.faults.titleText, title) }
+
+// SetBasicAuth switches Basic authentication on or off for everything; it is on at first.
+func (s *Server) SetBasicAuth(on bool) { set(&s.faults, &s.faults.noBasic, !on) }
+
+// SetHTTPHosting switches git over HTTP on or off for the whole instance. Off, the clone links have no http entry.
+func (s *Server) SetHTTPHosting(on bool) { set(&s.faults, &s.faults.noHTTP, !on) }
+
+// faulty stands in front of everything: it counts, then maintenance, hanging and failing requests.
+func (s *Server) faulty(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.counter.request(r)
+		rec := &recorder{ResponseWriter: w}
+		s.troubled(rec, r, next)
+		s.counter.answered(r, rec.status)
+	})
+}
+
+func (s *Server) troubled(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	f := &s.faults
+	if get(f, &f.maintenance) {
+		writeFailure(w, Failure{Status: http.StatusServiceUnavailable, Body: BodyHTML})
+		return
+	}
+	if hang := get(f, &f.hang); s.chance(hang.Share) {
+		s.hang(r)
+	}
+	for _, fail := range get(f, &f.failures) {
+		if !strings.Contains(r.URL.Path, fail.Path) || !s.chance(fail.Share) {
+			continue
+		}
+		if fail.Status == 0 {
+			s.hang(r)
+		}
+		writeFailure(w, fail)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
+// hang waits and then cuts the connection.
+func (s *Server) hang(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-get(&s.faults, &s.faults.release):
+	case <-s.done:
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func writeFailure(w http.ResponseWriter, f Failure) {
+	switch f.Body {
+	case BodyEmpty:
+		w.WriteHeader(f.Status)
+	case BodyHTML:
+		w.Header().Set("Content-Type", "text/html;charset=UTF-8")
+		w.WriteHeader(f.Status)
+		w.Write([]byte("<!DOCTYPE html><html><body><h1>" + http.StatusText(f.Status) + "</h1></body></html>"))
+	default:
+		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+		w.WriteHeader(f.Status)
+		w.Write([]byte(`{"errors":[{"context":null,"message":"An error occurred while processing the request.","exceptionName":null}]}`))
+	}
+}

@@ -1,0 +1,212 @@
+package bitbucketsim
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options says what kind of Bitbucket to start. The zero value is a 9.4.0 at the root path on a free port, in a
+// temporary directory that Close removes.
+type Options struct {
+	Version       string           // "major.minor.patch"; default "9.4.0"
+	ContextPath   string           // such as "/bitbucket"; default none
+	Addr          string           // loopback address to listen on; default "127.0.0.1:0"
+	DataDir       string           // where repositories and state are kept; default a temporary directory
+	Zone          *time.Location   // the server's zone, seen in webhook dates; default UTC
+	Now           func() time.Time // the clock for tokens, breakers, rate limits and dates; default time.Now
+	Seed          uint64           // seeds every random choice (failures, dropped deliveries); default 1
+	DefaultBranch string           // default branch of new repositories; default "main"
+
+	WebhookThreads  int           // delivery workers, plugin.webhooks.io.threads; default 3
+	WebhookInFlight int           // deliveries waiting or running above which new ones are skipped; default 250
+	WebhookTimeout  time.Duration // for one delivery; default 20 s
+	WebhookRoots    []byte        // PEM of authorities the delivery engine trusts besides its own and the system's
+	DeliveryLog     int           // deliveries kept for Deliveries, the oldest are forgotten; default 10000
+}
+
+// Server is a running simulated Bitbucket. Its methods may be called from many goroutines.
+type Server struct {
+	opt     Options
+	ver     version
+	dir     string
+	tempDir bool
+	ca      *authority
+	base    string // external base URL with context path, no trailing slash
+	ln      net.Listener
+	http    *http.Server
+	done    chan struct{}
+	closing sync.Once
+	closed  error
+	hooks   *engine
+
+	mu    sync.RWMutex
+	st    state
+	index index
+
+	faults  faults
+	limits  limiter
+	counter counter
+
+	rndMu sync.Mutex
+	rnd   *rand.Rand
+}
+
+// New starts a server.
+func New(opt Options) (*Server, error) {
+	opt = withDefaults(opt)
+	ver, err := parseVersion(opt.Version)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opt: opt, ver: ver, done: make(chan struct{}), rnd: rand.New(rand.NewPCG(opt.Seed, 1))}
+	s.faults.release = make(chan struct{})
+	if err := s.openDir(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		if s.tempDir {
+			os.RemoveAll(s.dir)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func withDefaults(opt Options) Options {
+	setDefault(&opt.Version, "9.4.0")
+	setDefault(&opt.Addr, "127.0.0.1:0")
+	setDefault(&opt.Zone, time.UTC)
+	setDefault(&opt.Seed, 1)
+	setDefault(&opt.DefaultBranch, "main")
+	setDefault(&opt.WebhookThreads, 3)
+	setDefault(&opt.WebhookInFlight, 250)
+	setDefault(&opt.WebhookTimeout, 20*time.Second)
+	setDefault(&opt.DeliveryLog, 10000)
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	opt.ContextPath = strings.TrimRight(opt.ContextPath, "/")
+	return opt
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+func (s *Server) openDir() error {
+	s.dir = s.opt.DataDir
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "bitbucketsim-")
+		if err != nil {
+			return fmt.Errorf("making a data directory: %w", err)
+		}
+		s.dir, s.tempDir = dir, true
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "repositories"), 0o700); err != nil {
+		return fmt.Errorf("making the repository directory: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) open() error {
+	var err error
+	if s.ca, err = openAuthority(s.dir); err != nil {
+		return err
+	}
+	if err := s.makeTemplate(); err != nil {
+		return err
+	}
+	if err := s.load(); err != nil {
+		return err
+	}
+	if s.hooks, err = newEngine(s); err != nil {
+		return err
+	}
+	return s.listen()
+}
+
+func (s *Server) listen() error {
+	ln, err := net.Listen("tcp", s.opt.Addr)
+	if err != nil {
+		return fmt.Errorf("listening on %s: %w", s.opt.Addr, err)
+	}
+	if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		ln.Close()
+		return errors.New("a simulated Bitbucket listens on loopback addresses only")
+	}
+	s.ln = ln
+	s.base = "https://" + ln.Addr().String() + s.opt.ContextPath
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		TLSConfig:         &tls.Config{GetCertificate: s.ca.certificate},
+		ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	go s.http.ServeTLS(ln, "", "")
+	s.hooks.start()
+	return nil
+}
+
+// Close stops the server and its deliveries, writes the state when Options.DataDir was given, and otherwise removes
+// everything. It may be called more than once.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		close(s.done)
+		err := s.http.Close()
+		s.hooks.stop()
+		if s.tempDir {
+			err = errors.Join(err, os.RemoveAll(s.dir))
+		} else {
+			err = errors.Join(err, s.Save())
+		}
+		s.closed = err
+	})
+	return s.closed
+}
+
+// URL returns the base address, with the context path and without a trailing slash.
+func (s *Server) URL() string { return s.base }
+
+// Version returns the simulated version, such as "9.4.0".
+func (s *Server) Version() string { return s.opt.Version }
+
+// CACertificate returns the PEM of the authority that signed the server's certificate.
+func (s *Server) CACertificate() []byte { return s.ca.pem() }
+
+// CAFile returns the path of a file that holds CACertificate, for GIT_SSL_CAINFO and the like. It lives as long as the
+// data directory.
+func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
+
+// Client returns an HTTP client that trusts this server's authority only.
+func (s *Server) Client() *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CACertificate())
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+}
+
+func (s *Server) now() time.Time { return s.opt.Now() }
+
+// chance reports true with probability p.
+func (s *Server) chance(p float64) bool {
+	if p <= 0 {
+		return false
+	}
+	s.rndMu.Lock()
+	defer s.rndMu.Unlock()
+	return s.rnd.Float64() < p
+}

@@ -82,7 +82,7 @@ func checkExtras(u *url.URL, host string) error {
 		return badURL("the address holds a user name or password", "type "+base(u, host)+" and put the access token into its own field")
 	case u.RawQuery != "" || u.ForceQuery:
 		return badURL("the address holds a query (the part from ? on)", "type "+base(u, host))
-	case u.Fragment != "" || strings.Contains(u.String(), "#"):
+	case u.Fragment != "":
 		return badURL("the address holds a fragment (the part from # on)", "type "+base(u, host))
 	case u.Port() == "" && strings.HasSuffix(u.Host, ":"):
 		return badURL("the port is missing behind the colon", "type "+base(u, host))

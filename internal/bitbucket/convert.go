@@ -3,6 +3,7 @@ package bitbucket
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -166,13 +167,17 @@ func (a wireActivity) activity() Activity {
 }
 
 // LineURL returns the address of a line in a file as of a commit, on the repository's pages at browseURL
-// (magpie.Repo.BrowseURL). Without commit it leads to the default branch, without line (0) to the file.
+// (magpie.Repo.BrowseURL). Without commit it leads to the default branch, without line (0) to the file. A path that a
+// browser would take for a way out of the repository, which only a forged tree can hold, leads to the repository itself.
 func LineURL(browseURL, path string, commit magpie.Hash, line int) string {
+	target := strings.TrimSuffix(browseURL, "/")
 	segments := strings.Split(path, "/")
-	for i, s := range segments {
-		segments[i] = url.PathEscape(s)
+	if slices.Contains(segments, "..") || slices.Contains(segments, ".") {
+		segments, line = nil, 0
 	}
-	target := strings.TrimSuffix(browseURL, "/") + "/" + strings.Join(segments, "/")
+	for _, s := range segments {
+		target += "/" + url.PathEscape(s)
+	}
 	if commit != "" {
 		target += "?at=" + url.QueryEscape(string(commit))
 	}

@@ -1,0 +1,644 @@
+package bitbucket
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"magpie"
+)
+
+// fake is a hand-made server: it answers by path, remembers what it was asked, and shows how long the client waited.
+type fake struct {
+	*httptest.Server
+	client *Client
+
+	mu     sync.Mutex
+	asked  []string // method, path and query
+	bodies []string
+	waits  []time.Duration
+}
+
+const token = "made-up-" + "token"
+
+// newFake starts a server with the given handlers, by ServeMux pattern. Properties answer as a 9.4.0 unless given.
+func newFake(t *testing.T, handlers map[string]http.HandlerFunc) *fake {
+	t.Helper()
+	f := &fake{}
+	mux := http.NewServeMux()
+	const properties = "GET " + api + "/application-properties"
+	if handlers[properties] == nil {
+		mux.HandleFunc(properties, reply(200, `{"version":"9.4.0"}`))
+	}
+	for pattern, h := range handlers {
+		mux.HandleFunc(pattern, h)
+	}
+	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		f.mu.Lock()
+		f.asked = append(f.asked, r.Method+" "+r.URL.RequestURI())
+		f.bodies = append(f.bodies, string(body))
+		f.mu.Unlock()
+		if got, want := r.Header.Get("Authorization"), "Bearer "+token; got != want {
+			t.Errorf("Authorization = %q, want %q", got, want)
+		}
+		if r.Header.Get("Cookie") != "" {
+			t.Error("a cookie was sent")
+		}
+		http.SetCookie(w, &http.Cookie{Name: "BITBUCKETSESSIONID", Value: "x"})
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(f.Close)
+	f.client = New(f.Server.Client(), f.URL, magpie.NewSecret(token))
+	f.client.sleep = func(ctx context.Context, d time.Duration) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.waits = append(f.waits, d)
+		f.client.pace.until = time.Time{} // time passed
+		return ctx.Err()
+	}
+	return f
+}
+
+func (f *fake) requests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.asked...)
+}
+
+// reply answers as a known user.
+func reply(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(userHeader, "magpie-bot")
+		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// anonymous answers as one does to an unknown user.
+func anonymous(status int, kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func exception(name, message string) string {
+	body, _ := json.Marshal(map[string]any{"errors": []any{map[string]any{"context": nil, "message": message, "exceptionName": name}}})
+	return string(body)
+}
+
+// inOrder answers each request with the next handler, and the last one for ever.
+func inOrder(handlers ...http.HandlerFunc) http.HandlerFunc {
+	var mu sync.Mutex
+	return func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		h := handlers[0]
+		if len(handlers) > 1 {
+			handlers = handlers[1:]
+		}
+		mu.Unlock()
+		h(w, r)
+	}
+}
+
+const (
+	propertiesPattern = "GET " + api + "/application-properties"
+	projectsPattern   = "GET " + api + "/projects"
+	reposPattern      = "GET " + api + "/repos"
+)
+
+func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for v, err := range seq {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	named := func(user, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(userHeader, user)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    Instance
+		kind    magpie.Kind
+		message string
+	}{
+		{"good", named("bot", `{"version":"9.4.3","buildNumber":"9004003","buildDate":"1","displayName":"Our Git"}`), Instance{"9.4.3", "bot"}, "", ""},
+		{"oldest", named("bot", `{"version":"7.6.0"}`), Instance{"7.6.0", "bot"}, "", ""},
+		{"newest", named("access-token-user/1/2", `{"version":"10.4.2-rc1"}`), Instance{"10.4.2-rc1", "access-token-user/1/2"}, "", ""},
+		{"encoded name", named("j%C3%BCrgen", `{"version":"8.0.0"}`), Instance{"8.0.0", "jürgen"}, "", ""},
+		{"unknown user", anonymous(200, "application/json", `{"version":"9.4.3"}`), Instance{}, magpie.KindTokenInvalid, "does not accept the access token"},
+		{"bad token refused", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", "Authentication failed")),
+			Instance{}, magpie.KindTokenInvalid, "does not accept the access token"},
+		{"too old", named("bot", `{"version":"7.5.2"}`), Instance{}, magpie.KindInvalid, "is Bitbucket 7.5.2"},
+		{"much too old", named("bot", `{"version":"5.16.0"}`), Instance{}, magpie.KindInvalid, "is Bitbucket 5.16.0"},
+		{"web page", anonymous(200, "text/html", "<html>Welcome</html>"), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"missing", anonymous(404, "text/html", "<html>404</html>"), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"other JSON", anonymous(200, "application/json", `{"tag_name":"v1"}`), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"other JSON type", anonymous(200, "application/json", `[1]`), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"odd version", anonymous(200, "application/json", `{"version":"latest"}`), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"empty", anonymous(200, "", ""), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},
+		{"maintenance", anonymous(503, "text/html", "<html>upgrading</html>"), Instance{}, magpie.KindUnavailable, "status 503"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, map[string]http.HandlerFunc{propertiesPattern: tc.handler})
+			got, err := f.client.Probe(t.Context())
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			wantKind(t, err, tc.kind, tc.message)
+		})
+	}
+}
+
+func wantKind(t *testing.T, err error, kind magpie.Kind, message string) {
+	t.Helper()
+	if kind == "" {
+		if err != nil {
+			t.Errorf("got %v, want no error", err)
+		}
+		return
+	}
+	e, ok := errors.AsType[*magpie.Error](err)
+	if !ok || e.Kind != kind || !strings.Contains(e.Message, message) {
+		t.Errorf("got %v (kind %q), want kind %q and %q", err, magpie.KindOf(err), kind, message)
+	}
+	if ok && strings.Contains(e.Error()+e.Hint, token) {
+		t.Error("the error shows the token")
+	}
+}
+
+func TestErrorsAreSortedByWhatCanBeDone(t *testing.T) {
+	t.Parallel()
+	const (
+		notPermitted = "You are not permitted to access this resource"
+		authorising  = "com.atlassian.bitbucket.AuthorisationException"
+	)
+	dead := map[string]http.HandlerFunc{propertiesPattern: anonymous(200, "application/json", `{"version":"9.4.0"}`)}
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		more    map[string]http.HandlerFunc
+		kind    magpie.Kind
+		message string
+	}{
+		{"not permitted", reply(401, exception(authorising, notPermitted)), nil, magpie.KindForbidden, notPermitted},
+		{"not permitted, header lost, token alive", anonymous(401, "application/json", exception(authorising, notPermitted)), nil, magpie.KindForbidden, notPermitted},
+		{"not permitted because unknown", anonymous(401, "application/json", exception(authorising, notPermitted)), dead, magpie.KindTokenInvalid, "does not accept"},
+		{"wrong token", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", "Authentication failed.")), nil, magpie.KindTokenInvalid, "does not accept"},
+		{"no credentials", anonymous(401, "application/json", exception("com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException", notPermitted)), nil, magpie.KindTokenInvalid, "does not accept"},
+		{"no licence", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.NoAccessAuthenticationException", "You are not currently licensed to use Bitbucket.")), nil, magpie.KindTokenInvalid, "no licence"},
+		{"401 without body", anonymous(401, "", ""), nil, magpie.KindTokenInvalid, "does not accept"},
+		{"401 as a page", anonymous(401, "text/html", "<html>log in</html>"), nil, magpie.KindTokenInvalid, "does not accept"},
+		{"401 without body to a known user", reply(401, ""), nil, magpie.KindForbidden, "may not"},
+		{"403", reply(403, ""), nil, magpie.KindForbidden, "may not"},
+		{"404", reply(404, exception("com.atlassian.bitbucket.project.NoSuchProjectException", "Project X does not exist.")), nil, magpie.KindNotFound, "Project X does not exist"},
+		{"404 of the container", reply(404, `{"status-code":404,"message":"null for uri"}`), nil, magpie.KindNotFound, "null for uri"},
+		{"404 as a page", anonymous(404, "text/html", "<html>"), nil, magpie.KindNotFound, "there is no"},
+		{"409", reply(409, exception("com.atlassian.bitbucket.IntegrityException", "taken")), nil, magpie.KindConflict, "taken"},
+		{"400", reply(400, exception("", "the event X is unknown")), nil, magpie.KindInvalid, "the event X is unknown"},
+		{"500", reply(500, ""), nil, magpie.KindUnavailable, "status 500"},
+		{"502 as a page", anonymous(502, "text/html", "<html>bad gateway"), nil, magpie.KindUnavailable, "status 502"},
+		{"200 as a page", anonymous(200, "text/html", "<html>log in</html>"), nil, magpie.KindUnavailable, "web page"},
+		{"200 cut off", reply(200, `{"values":[`), nil, magpie.KindUnavailable, "can't be understood"},
+		{"200 of other types", reply(200, `{"values":[{"id":"seven"}],"isLastPage":true}`), nil, magpie.KindUnavailable, "can't be understood"},
+		{"304", reply(304, ""), nil, magpie.KindInvalid, "redirect"},
+		{"hostile text", reply(400, exception("", "a\u001b[31m\nb\u202e")), nil, magpie.KindInvalid, "status 400: a [31m b"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			handlers := map[string]http.HandlerFunc{projectsPattern: tc.handler}
+			for pattern, h := range tc.more {
+				handlers[pattern] = h
+			}
+			_, err := collect(newFake(t, handlers).client.Projects(t.Context()))
+			wantKind(t, err, tc.kind, tc.message)
+		})
+	}
+}
+
+const lastEmpty = `{"size":0,"limit":500,"isLastPage":true,"values":[],"start":0}`
+
+func TestRepeatsPassingTrouble(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{
+		projectsPattern: inOrder(reply(502, ""), reply(503, ""), reply(500, ""), reply(200, lastEmpty)),
+	})
+	if _, err := collect(f.client.Projects(t.Context())); err != nil {
+		t.Errorf("got %v, want success on the fourth attempt", err)
+	}
+	if len(f.waits) != 3 || f.waits[0] >= f.waits[2] {
+		t.Errorf("waits %v, want 3, growing", f.waits)
+	}
+}
+
+func TestGivesUpAfterAFewAttempts(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: reply(503, "")})
+	_, err := collect(f.client.Projects(t.Context()))
+	wantKind(t, err, magpie.KindUnavailable, "status 503")
+	if got := len(f.requests()); got != maxAttempts {
+		t.Errorf("%d requests, want %d", got, maxAttempts)
+	}
+}
+
+func TestRepeatsBrokenConnections(t *testing.T) {
+	t.Parallel()
+	hangUp := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: inOrder(hangUp, hangUp, reply(200, lastEmpty))})
+	if _, err := collect(f.client.Projects(t.Context())); err != nil {
+		t.Errorf("got %v, want success on the third attempt", err)
+	}
+}
+
+func TestUntrustedCertificateIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, nil)
+	stranger := New(&http.Client{}, f.URL, magpie.NewSecret(token))
+	stranger.sleep = func(context.Context, time.Duration) error {
+		t.Error("the client waited to repeat")
+		return nil
+	}
+	_, err := stranger.Probe(t.Context())
+	wantKind(t, err, magpie.KindUnavailable, "does not answer")
+}
+
+func limited(after string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
+}
+
+func TestWaitsAsLongAsTold(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: inOrder(limited("7"), limited(""), reply(200, lastEmpty))})
+	if _, err := collect(f.client.Projects(t.Context())); err != nil {
+		t.Errorf("got %v, want success after waiting", err)
+	}
+	if diff := cmp.Diff([]time.Duration{7 * time.Second, defaultWait}, f.waits); diff != "" {
+		t.Errorf("waits (-want +got)\n%s", diff)
+	}
+	if got := f.client.pace.limiter.Limit(); got >= startRate {
+		t.Errorf("the rate is still %v, want less than %v", got, startRate)
+	}
+}
+
+func TestLongWaitsAreLeftToTheCaller(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: limited("3600")})
+	_, err := collect(f.client.Projects(t.Context()))
+	wantKind(t, err, magpie.KindRateLimited, "limits the rate")
+	if len(f.waits) != 0 {
+		t.Errorf("waited %v, want not at all", f.waits)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"5": 5 * time.Second, " 0 ": 0, "": defaultWait, "soon": defaultWait, "-3": defaultWait,
+		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second, "Fri, 02 Jan 2026 03:00:00 GMT": 0,
+		"999999999": 24 * time.Hour, "99999999999999999999999": defaultWait,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestPaceQuickensWhileNobodyObjects(t *testing.T) {
+	t.Parallel()
+	p := newPace()
+	for range quickenAfter * 3 {
+		p.faster()
+	}
+	if got := p.limiter.Limit(); got != startRate+3 {
+		t.Errorf("rate = %v, want %v", got, startRate+3)
+	}
+	for range quickenAfter * 1000 {
+		p.faster()
+	}
+	if got := p.limiter.Limit(); got != fastestRate {
+		t.Errorf("rate = %v, want at most %v", got, fastestRate)
+	}
+	p.slower(time.Second)
+	p.slower(time.Second / 2) // the same complaint to a parallel request
+	if got := p.limiter.Limit(); got != fastestRate/2 {
+		t.Errorf("rate = %v, want %v", got, fastestRate/2)
+	}
+}
+
+func TestPostIsRepeatedOnlyWhenNothingHappened(t *testing.T) {
+	t.Parallel()
+	const pattern = "POST " + api + "/projects/{k}/repos/{s}/webhooks"
+	broken := newFake(t, map[string]http.HandlerFunc{pattern: reply(503, "")})
+	_, err := broken.client.CreateWebhook(t.Context(), "PRJ", "slug", testSpec())
+	wantKind(t, err, magpie.KindUnavailable, "503")
+	if got := len(broken.requests()); got != 1 {
+		t.Errorf("%d requests after 503, want 1", got)
+	}
+	busy := newFake(t, map[string]http.HandlerFunc{pattern: inOrder(limited("1"), reply(201, `{"id":3}`))})
+	if w, err := busy.client.CreateWebhook(t.Context(), "PRJ", "slug", testSpec()); err != nil || w.ID != 3 {
+		t.Errorf("after 429: %+v, %v, want webhook 3", w, err)
+	}
+}
+
+func TestCanceledContextEndsWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: reply(503, "")})
+	ctx, cancel := context.WithCancel(t.Context())
+	f.client.sleep = func(ctx context.Context, _ time.Duration) error {
+		cancel()
+		return ctx.Err()
+	}
+	if _, err := collect(f.client.Projects(ctx)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// numbers serves a list of the numbers 1 to n with a cursor that jumps, as in lists filtered by permission.
+func numbers(n, perPage, jump int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		start, _ := strconv.Atoi(r.URL.Query().Get("start"))
+		first := start / (perPage + jump) * perPage
+		var values []string
+		for i := first; i < min(first+perPage, n); i++ {
+			values = append(values, fmt.Sprintf(`{"id":%d,"key":"K%d","type":"NORMAL","unknown":{"x":[1]}}`, i+1, i+1))
+		}
+		next := fmt.Sprintf(`,"nextPageStart":%d`, start+perPage+jump)
+		last := first+perPage >= n
+		if last {
+			next = ""
+		}
+		reply(200, fmt.Sprintf(`{"size":%d,"limit":%d,"isLastPage":%v,"values":[%s],"start":%d%s}`, len(values), perPage, last, strings.Join(values, ","), start, next))(w, r)
+	}
+}
+
+func TestListFollowsTheServersCursor(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ n, perPage, jump int }{{0, 5, 0}, {5, 5, 0}, {23, 5, 0}, {23, 5, 3}, {23, 1, 1}} {
+		f := newFake(t, map[string]http.HandlerFunc{projectsPattern: numbers(tc.n, tc.perPage, tc.jump)})
+		f.client.pace.limiter.SetLimit(1000)
+		got, err := collect(f.client.Projects(t.Context()))
+		if err != nil || len(got) != tc.n {
+			t.Errorf("%+v: %d projects, %v, want %d", tc, len(got), err, tc.n)
+			continue
+		}
+		for i, p := range got {
+			if p.RemoteID != int64(i+1) {
+				t.Errorf("%+v: project %d has id %d, want %d", tc, i, p.RemoteID, i+1)
+			}
+		}
+	}
+}
+
+func TestListToleratesEmptyPagesAndNulls(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: inOrder(
+		reply(200, `{"size":0,"isLastPage":false,"values":[],"nextPageStart":25}`),
+		reply(200, `{"size":1,"isLastPage":false,"values":[{"id":4,"key":"A"}],"nextPageStart":26}`),
+		reply(200, `{"values":null,"size":0,"isLastPage":true,"start":26,"limit":25,"nextPageStart":null}`),
+	)})
+	got, err := collect(f.client.Projects(t.Context()))
+	if err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v, want one project", got, err)
+	}
+}
+
+func TestListDoesNotLoop(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]http.HandlerFunc{
+		"cursor stands":    reply(200, `{"isLastPage":false,"values":[{"id":1}],"nextPageStart":0}`),
+		"cursor goes back": inOrder(reply(200, `{"isLastPage":false,"values":[],"nextPageStart":9}`), reply(200, `{"isLastPage":false,"values":[],"nextPageStart":3}`)),
+		"no cursor":        reply(200, `{"isLastPage":false,"values":[{"id":1}]}`),
+		"empty for ever": func(w http.ResponseWriter, r *http.Request) {
+			start, _ := strconv.Atoi(r.URL.Query().Get("start"))
+			reply(200, fmt.Sprintf(`{"isLastPage":false,"values":[],"nextPageStart":%d}`, start+1))(w, r)
+		},
+		"no page at all": reply(200, `{}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, map[string]http.HandlerFunc{projectsPattern: h})
+			f.client.pace.limiter.SetLimit(1000)
+			_, err := collect(f.client.Projects(t.Context()))
+			wantKind(t, err, magpie.KindUnavailable, "does not end")
+		})
+	}
+}
+
+func TestListStopsWhenTheReaderDoes(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: numbers(100, 5, 0)})
+	for range f.client.Projects(t.Context()) {
+		break
+	}
+	if got := len(f.requests()); got != 1 {
+		t.Errorf("%d requests, want 1", got)
+	}
+}
+
+func TestHugeAnswersAreRefused(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: func(w http.ResponseWriter, _ *http.Request) {
+		chunk := bytes.Repeat([]byte(" "), 1<<20)
+		for range maxBody>>20 + 2 {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}})
+	_, err := collect(f.client.Projects(t.Context()))
+	wantKind(t, err, magpie.KindTooLarge, "more than")
+}
+
+func TestAllReposAsksByVersion(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		version string
+		scope   Scope
+		want    string
+	}{
+		{"7.6.0", ScopeVisible, "/repos?limit=500&start=0"},
+		{"7.21.3", ScopeAdmin, "/repos?limit=500&permission=REPO_ADMIN&start=0"},
+		{"8.0.0", ScopeVisible, "/repos?archived=ALL&limit=500&start=0"},
+		{"10.4.2", ScopeAdmin, "/repos?archived=ALL&limit=500&permission=REPO_ADMIN&start=0"},
+	} {
+		f := newFake(t, map[string]http.HandlerFunc{
+			propertiesPattern: reply(200, `{"version":"`+tc.version+`"}`), reposPattern: reply(200, lastEmpty),
+		})
+		for range 2 {
+			if _, err := collect(f.client.AllRepos(t.Context(), tc.scope)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{"GET " + api + "/application-properties", "GET " + api + tc.want, "GET " + api + tc.want}
+		if diff := cmp.Diff(want, f.requests()); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", tc.version, diff)
+		}
+	}
+}
+
+func TestProjectReposJoinsArchivedOnes(t *testing.T) {
+	t.Parallel()
+	repo := func(id int, key string, archived bool) string {
+		return fmt.Sprintf(`{"id":%d,"slug":"r%d","state":"AVAILABLE","archived":%v,"project":{"id":1,"key":%q}}`, id, id, archived, key)
+	}
+	list := func(values ...string) http.HandlerFunc {
+		return reply(200, `{"isLastPage":true,"values":[`+strings.Join(values, ",")+`]}`)
+	}
+	f := newFake(t, map[string]http.HandlerFunc{
+		"GET " + api + "/projects/PRJ/repos": list(repo(1, "PRJ", false), repo(2, "PRJ", true)),
+		// The filter of this list may be looser than the exact key.
+		reposPattern: list(repo(2, "PRJ", true), repo(3, "PRJ", true), repo(4, "PRJ2", true)),
+	})
+	got, err := collect(f.client.ProjectRepos(t.Context(), "PRJ"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for _, r := range got {
+		ids = append(ids, r.Repo.RemoteID)
+	}
+	if diff := cmp.Diff([]int64{1, 2, 3}, ids); diff != "" {
+		t.Errorf("ids (-want +got)\n%s", diff)
+	}
+}
+
+func TestProjectReposOfNoProject(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{
+		"GET " + api + "/projects/{k}/repos": reply(404, exception("com.atlassian.bitbucket.project.NoSuchProjectException", "Project PRJ does not exist.")),
+		reposPattern:                         reply(200, lastEmpty),
+	})
+	_, err := collect(f.client.ProjectRepos(t.Context(), "PRJ"))
+	wantKind(t, err, magpie.KindNotFound, "does not exist")
+}
+
+func TestPathsAreEscaped(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{"/": reply(404, "")})
+	_, _ = f.client.Repo(t.Context(), "~a.b", "s/../l?u g")
+	want := []string{"GET " + api + "/projects/~a.b/repos/s%2F..%2Fl%3Fu%20g"}
+	if diff := cmp.Diff(want, f.requests()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestDefaultBranch(t *testing.T) {
+	t.Parallel()
+	const pattern = "GET " + api + "/projects/PRJ/repos/slug/branches/default"
+	f := newFake(t, map[string]http.HandlerFunc{pattern: inOrder(reply(200, `{"id":"refs/heads/main","displayId":"main"}`), reply(204, ""))})
+	for _, want := range []string{"refs/heads/main", ""} {
+		got, err := f.client.DefaultBranch(t.Context(), "PRJ", "slug")
+		if err != nil || got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+func TestIsSysAdminComparesExactly(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{
+		"GET " + api + "/users": reply(200, `{"isLastPage":true,"values":[{"name":"bot2"},{"name":"robot"}]}`),
+	})
+	for name, want := range map[string]bool{"bot": false, "bot2": true} {
+		got, err := f.client.IsSysAdmin(t.Context(), name)
+		if err != nil || got != want {
+			t.Errorf("IsSysAdmin(%q) = %v, %v, want %v", name, got, err, want)
+		}
+	}
+}
+
+func TestRefChangeActivities(t *testing.T) {
+	t.Parallel()
+	row := `{"id":%d,"createdDate":%s,"user":{"name":"dev"},"trigger":"push","refChange":{"ref":{"id":"refs/heads/x"},"refId":"refs/heads/x","fromHash":%q,"toHash":%q,"type":"UPDATE"}}`
+	f := newFake(t, map[string]http.HandlerFunc{
+		"GET " + api + "/projects/PRJ/repos/slug/ref-change-activities": reply(200, `{"isLastPage":true,"values":[`+
+			fmt.Sprintf(row, 2, `"2018-09-21T14:09:51.000Z"`, hashA, hashB)+","+fmt.Sprintf(row, 1, `1537538991000`, hashA, hashB)+`]}`),
+	})
+	got, err := collect(f.client.RefChangeActivities(t.Context(), "PRJ", "slug"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := magpie.RefChange{Ref: "refs/heads/x", From: magpie.Hash(hashA), To: magpie.Hash(hashB), Type: magpie.ChangeUpdate}
+	at := time.Date(2018, 9, 21, 14, 9, 51, 0, time.UTC)
+	want := []Activity{{2, at, "dev", "push", change}, {1, at, "dev", "push", change}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestInstant(t *testing.T) {
+	t.Parallel()
+	want := time.Date(2018, 9, 21, 14, 9, 51, 0, time.UTC)
+	for _, text := range []string{
+		`1537538991000`, `"1537538991000"`, `"2018-09-21T14:09:51.000Z"`, `"2018-09-21T14:09:51Z"`, `"2018-09-21T16:09:51+0200"`,
+		`"2018-09-21T16:09:51.000+0200"`, `"2018-09-21T16:09:51+02:00"`,
+	} {
+		var got instant
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !got.Equal(want) {
+			t.Errorf("%s reads as %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{`null`, `"yesterday"`, `{}`, `true`} {
+		var got instant
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !got.IsZero() {
+			t.Errorf("%s reads as %v, %v, want the zero time", text, got, err)
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Version{"7.6.0": {7, 6, 0}, "7.21": {7, 21, 0}, "10.4.2-rc1": {10, 4, 2}, "8.19.1.5": {8, 19, 1}} {
+		if got, err := ParseVersion(text); err != nil || got != want {
+			t.Errorf("ParseVersion(%q) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "9", "nine.four", "9.x", "9.-1"} {
+		if got, err := ParseVersion(text); err == nil {
+			t.Errorf("ParseVersion(%q) = %v, want an error", text, got)
+		}
+	}
+	ordered := []Version{{7, 5, 9}, {7, 6, 0}, {7, 6, 1}, {7, 10, 0}, {8, 0, 0}, {10, 0, 0}}
+	for i, v := range ordered {
+		for j, w := range ordered {
+			if got, want := v.Before(w), i < j; got != want {
+				t.Errorf("%v.Before(%v) = %v, want %v", v, w, got, want)
+			}
+		}
+	}
+}

@@ -34,6 +34,8 @@ type index struct {
 	end     int64 // where the last entry ends and the trailer starts
 	// refs holds, for the entries that name their base by id, that id. It is complete before any walk.
 	refs map[int32]git.ID
+	// bad holds the entries whose headers could not be read, with the reason.
+	bad map[int32]error
 }
 
 // find returns the entry that starts at off, or absentBase.

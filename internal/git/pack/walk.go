@@ -220,6 +220,9 @@ func (r *run) reportLost(p *packFile, g *graph) {
 			if id, ok := p.index.refs[i]; ok {
 				lost.Err = fmt.Errorf("base %s is not in the pack", id)
 			}
+			if err, ok := p.index.bad[i]; ok {
+				lost.Reason, lost.Err = git.ReasonCorrupt, err
+			}
 		}
 		r.skip(lost)
 	}

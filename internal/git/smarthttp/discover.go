@@ -28,9 +28,7 @@ func (c *Client) discover(ctx context.Context) (*server, error) {
 		return c.found, nil
 	}
 	const tail = "/info/refs"
-	address := *c.base
-	address.Path += tail
-	address.RawPath = ""
+	address := c.base.JoinPath(tail)
 	address.RawQuery = "service=git-upload-pack"
 	a, err := c.do(ctx, http.MethodGet, address.String(), "upload-pack-advertisement", nil)
 	if err != nil {
@@ -44,7 +42,8 @@ func (c *Client) discover(ctx context.Context) (*server, error) {
 	s.base = c.base
 	if final := a.resp.Request.URL; strings.HasSuffix(final.Path, tail) {
 		moved := *final
-		moved.Path, moved.RawPath, moved.RawQuery = strings.TrimSuffix(final.Path, tail), "", ""
+		moved.Path, moved.RawPath = strings.TrimSuffix(final.Path, tail), strings.TrimSuffix(final.RawPath, tail)
+		moved.RawQuery, moved.Fragment = "", ""
 		s.base = &moved
 	}
 	c.found = s
@@ -114,8 +113,5 @@ func (c *Client) command(name string, s *server) []byte {
 
 // post sends a command.
 func (c *Client) post(ctx context.Context, s *server, body []byte) (*answer, error) {
-	address := *s.base
-	address.Path += "/git-upload-pack"
-	address.RawPath = ""
-	return c.do(ctx, http.MethodPost, address.String(), "upload-pack-result", body)
+	return c.do(ctx, http.MethodPost, s.base.JoinPath("git-upload-pack").String(), "upload-pack-result", body)
 }

@@ -2,6 +2,7 @@ package smarthttp
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -112,7 +113,7 @@ func badAnswer(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer ends too early", Err: io.ErrUnexpectedEOF}
 	}
-	if magpie.KindOf(err) != magpie.KindInternal {
+	if magpie.KindOf(err) != magpie.KindInternal || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer can't be understood", Err: err}

@@ -60,6 +60,12 @@ func New(httpClient *http.Client, baseURL string, token magpie.Secret) *Client {
 	return &Client{http: &own, base: baseURL, token: token, pace: newPace(), sleep: sleep}
 }
 
+// String names the server. Without it, printing a Client would walk into the token.
+func (c *Client) String() string { return "Bitbucket at " + c.base }
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
 // BaseURL returns the address given to New.
 func (c *Client) BaseURL() string { return c.base }
 

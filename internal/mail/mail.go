@@ -94,6 +94,12 @@ func New(o Options) (*Sender, error) {
 	return &Sender{opts: o, from: from, addr: net.JoinHostPort(o.Host, fmt.Sprint(o.Port))}, nil
 }
 
+// String names the server. Without it, printing a Sender would walk into the password.
+func (s *Sender) String() string { return "mail by " + s.addr }
+
+// GoString is String.
+func (s *Sender) GoString() string { return s.String() }
+
 func notHost(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '/' || r == '@' }
 
 func loopback(host string) bool {

@@ -27,6 +27,7 @@ type Engine struct {
 	opts   Options
 	filter *prefilter
 	lits   []literal
+	words  *lexicon
 	before int // most bytes before an anchor that any verdict depends on
 	after  int
 }
@@ -41,7 +42,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	if opts.MaxMatches == 0 {
 		opts.MaxMatches = 10_000
 	}
-	e := &Engine{byID: map[magpie.RuleID]*rule.Rule{}, opts: opts, filter: &prefilter{}}
+	e := &Engine{byID: map[magpie.RuleID]*rule.Rule{}, opts: opts, filter: &prefilter{}, words: newLexicon()}
 	type key struct {
 		text  string
 		exact bool

@@ -64,7 +64,7 @@ func isBinary(data []byte) bool {
 // try asks rule r about the anchor at h.
 func (s *Scanner) try(r *rule.Rule, data []byte, h hit) (Match, bool) {
 	if r.ByValue() {
-		return Match{}, false
+		return s.tryValue(r, data, h)
 	}
 	from := max(0, h.pos-windowBefore(r)-1)
 	to := min(len(data), h.pos+windowAfter(r)+1)
@@ -81,10 +81,39 @@ func (s *Scanner) try(r *rule.Rule, data []byte, h hit) (Match, bool) {
 	return m, s.judge(&m, data)
 }
 
+// tryValue asks a rule by value about the anchor at h, which is part of a name.
+func (s *Scanner) tryValue(r *rule.Rule, data []byte, h hit) (Match, bool) {
+	from, to := max(0, h.pos-windowBefore(r)), min(len(data), h.pos+windowAfter(r))
+	b := data[from:to]
+	a, ok := parseAssignment(b, h.pos-from, int(h.n))
+	if !ok {
+		return Match{}, false
+	}
+	name, value := b[a.nameStart:a.nameEnd], b[a.start:a.end]
+	if !r.MatchValue(name, value) {
+		return Match{}, false
+	}
+	m := Match{
+		Rule: r, Start: from + a.start, End: from + a.end, MatchStart: from + a.nameStart, MatchEnd: from + a.end,
+		WindowStart: from, WindowEnd: to, Confidence: r.Confidence, Secret: value,
+		Reason: "a value of its form is assigned to a name that calls it a " + r.Title,
+	}
+	if r.Generic {
+		m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, name, a, value)
+		if !ok {
+			return m, false
+		}
+	}
+	return m, s.judge(&m, data)
+}
+
 // judge applies the rule's filters and check to a candidate.
 func (s *Scanner) judge(m *Match, data []byte) bool {
 	r := m.Rule
-	if !r.Passes(m.Secret) {
+	if !r.Passes(m.Secret) || !r.KeepsPlaceholders() && !r.Generic && isDummy(r, m.Secret) {
+		return false
+	}
+	if !s.e.opts.KeepIgnored && s.ignored(m, data) {
 		return false
 	}
 	switch v := r.Verify(m.Secret, data[m.MatchStart:m.MatchEnd]); v.Outcome {
@@ -98,9 +127,19 @@ func (s *Scanner) judge(m *Match, data []byte) bool {
 }
 
 // windowBefore returns how far before an anchor r looks.
-func windowBefore(r *rule.Rule) int { return r.Window.Before }
+func windowBefore(r *rule.Rule) int {
+	if r.ByValue() {
+		return nameBefore
+	}
+	return r.Window.Before
+}
 
-func windowAfter(r *rule.Rule) int { return r.Window.After }
+func windowAfter(r *rule.Rule) int {
+	if r.ByValue() {
+		return byValAfter
+	}
+	return r.Window.After
+}
 
 // Resolve orders candidates by place and, where several claim the same characters, keeps the one that knows most. It
 // works in place.

@@ -42,7 +42,7 @@ func (r *Rule) Passes(secret []byte) bool {
 
 // KeepsPlaceholders reports whether the rule wants values that look like dummies.
 func (r *Rule) KeepsPlaceholders() bool {
-	return r.Filters.Placeholders != nil && !*r.Filters.Placeholders
+	return r.Filters.Placeholders
 }
 
 // containsFold reports whether b holds the lower-case text word, whatever the case.

@@ -285,6 +285,9 @@ func (c *compiler) value(r *Rule) {
 			c.fail("name: %s", err)
 		}
 	}
+	if sh := r.Filters.Shape; r.Generic && sh != "password" && sh != "random" {
+		c.fail("filters.shape %q is not one of password, random", sh)
+	}
 	if len(r.Literals) > 0 {
 		c.fail("a rule by value takes keywords, not literals")
 	}
@@ -313,7 +316,7 @@ func unknownFields(name string, data []byte) []error {
 		check("", r, "id", "title", "category", "severity", "confidence", "description", "remediation", "references",
 			"since", "literals", "keywords", "pattern", "value", "name", "window", "filters", "check", "generic", "examples")
 		check("window.", r["window"], "before", "after")
-		check("filters.", r["filters"], "entropy", "require", "stopwords", "allow", "paths", "placeholders")
+		check("filters.", r["filters"], "entropy", "require", "stopwords", "allow", "paths", "shape", "placeholders")
 		check("examples.", r["examples"], "match", "no_match")
 	}
 	return errs

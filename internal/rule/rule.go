@@ -63,9 +63,12 @@ type Filters struct {
 	Allow     []string `yaml:"allow"`     // values that are published examples and no secrets
 	Paths     []string `yaml:"paths"`     // globs of files in which the rule is silent
 
+	// Shape is for generic rules by value: "password" for what people think up, "random" for what machines make.
+	Shape string `yaml:"shape"`
+
 	// Placeholders says whether values that are plainly dummies ("xxxx", "<token>", "your-token-here") are let through;
-	// nil means they are filtered.
-	Placeholders *bool `yaml:"placeholders"`
+	// absent and false both mean that they are filtered.
+	Placeholders bool `yaml:"placeholders"`
 }
 
 // Categories lists what a rule's category may be.

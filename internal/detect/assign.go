@@ -1,0 +1,292 @@
+package detect
+
+import "bytes"
+
+// assignment is a value given to a telling name, in whatever language.
+type assignment struct {
+	nameStart, nameEnd int
+	start, end         int  // of the value, quotes excluded
+	quoted             bool // in quotes, or between tags
+	call               bool // an argument: f(name, "value") or setName("value")
+	compare            bool // compared with the name rather than assigned to it
+	rest               byte // the byte after an unquoted value, 0 at the end of a line
+}
+
+// Bounds of what is looked at around an anchor in a name. Both ends of a window follow from them.
+const (
+	nameBefore  = 80
+	nameAfter   = 64
+	valueLength = 512
+	gapLength   = 48
+	byValAfter  = nameAfter + gapLength + valueLength + 16
+)
+
+// parseAssignment reads the assignment whose name holds the anchor at b[at:at+n]. It looks at nothing outside b.
+func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
+	a.nameStart, a.nameEnd = nameAround(b, at, n)
+	if a.nameEnd-a.nameStart > 64 {
+		return a, false
+	}
+	p, op := readOperator(b, a.nameStart, a.nameEnd)
+	if op == 0 {
+		return a, false
+	}
+	a.compare = op == '?'
+	a.call = op == ',' || op == '('
+	return readValue(b, p, op, a)
+}
+
+func isNameByte(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == '-' || c == '$'
+}
+
+// nameAround extends an anchor to the identifier that it is part of. Of a dotted path only the part with the anchor
+// counts, and it must be the last: in "password.length = 5" no password is assigned.
+func nameAround(b []byte, at, n int) (start, end int) {
+	start, end = at, at+n
+	for start > 0 && at-start < nameBefore-8 && isNameByte(b[start-1]) {
+		start--
+	}
+	for end < len(b) && end-at < nameAfter && isNameByte(b[end]) {
+		end++
+	}
+	for end > at+n && b[end-1] == '-' { // of an arrow
+		end--
+	}
+	return start, end
+}
+
+// readOperator finds what stands between a name that ends at p and its value. The operator is '=' for an assignment,
+// '?' for a comparison, ',' and '(' for arguments, '>' for a tag, ' ' for a bare blank and 0 for none.
+func readOperator(b []byte, nameStart, p int) (int, byte) {
+	limit := min(len(b), p+gapLength)
+	for p < limit && (b[p] == '"' || b[p] == '\'' || b[p] == '`' || b[p] == ']' || b[p] == ')' || b[p] == '}' ||
+		b[p] == '\\' || b[p] == '*') {
+		p++
+	}
+	closed := p > 0 && (b[p-1] == '"' || b[p-1] == '\'')
+	q := skipBlanks(b, p, limit)
+	if q >= limit {
+		return 0, 0
+	}
+	rest := b[q:limit]
+	switch c := rest[0]; {
+	case hasAny(rest, "===", "!=="):
+		return q + 3, '?'
+	case hasAny(rest, "==", "!="):
+		return q + 2, '?'
+	case hasAny(rest, ":=", "=>", "->", "?=", "+=", "::"):
+		return q + 2, '='
+	case hasAny(rest, "||="):
+		return q + 3, '='
+	case c == '=':
+		return q + 1, '='
+	case c == ':' || c == '?' && len(rest) > 1 && rest[1] == ':':
+		if t, ok := skipType(b, q+1, limit); ok {
+			return t, '='
+		}
+		return q + 1, ':'
+	case c == '>' && nameStart > 0 && (b[nameStart-1] == '<' || b[nameStart-1] == '"'):
+		return q + 1, '>'
+	case (c == ',' || c == '}' || c == '\r' || c == '\n' || closed && q > p) && valueField(b, q, limit) > 0:
+		return valueField(b, q, limit), '='
+	case c == ',':
+		return q + 1, ','
+	case c == '(':
+		return q + 1, '('
+	case c == '>' && closed:
+		return q + 1, '>'
+	case q > p && (b[q] == '"' || b[q] == '\'' || nameStart > 1 && b[nameStart] == '-'):
+		return q, ' '
+	case q > p:
+		return typedName(b, q, limit)
+	}
+	return 0, 0
+}
+
+func hasAny(b []byte, ops ...string) bool {
+	for _, op := range ops {
+		if len(b) >= len(op) && string(b[:len(op)]) == op {
+			return true
+		}
+	}
+	return false
+}
+
+func skipBlanks(b []byte, p, limit int) int {
+	for p < limit && (b[p] == ' ' || b[p] == '\t') {
+		p++
+	}
+	return p
+}
+
+// skipType recognises "name: Type = value" and returns the place after the equals sign.
+func skipType(b []byte, p, limit int) (int, bool) {
+	p = skipBlanks(b, p, limit)
+	start := p
+	for p < limit && (isNameByte(b[p]) || b[p] == '.' || b[p] == '<' || b[p] == '>' || b[p] == '[' || b[p] == ']' ||
+		b[p] == '&' || b[p] == '\'' || b[p] == '?') {
+		p++
+	}
+	if p == start {
+		return 0, false
+	}
+	p = skipBlanks(b, p, limit)
+	if p+1 < limit && b[p] == '=' && b[p+1] != '=' {
+		return p + 1, true
+	}
+	return 0, false
+}
+
+// typedName recognises "name string = value", as Go and SQL write.
+func typedName(b []byte, p, limit int) (int, byte) {
+	start := p
+	for p < limit && isNameByte(b[p]) {
+		p++
+	}
+	if p == start {
+		return 0, 0
+	}
+	p = skipBlanks(b, p, limit)
+	if p+1 < limit && b[p] == '=' && b[p+1] != '=' && b[p+1] != '>' {
+		return p + 1, '='
+	}
+	return 0, 0
+}
+
+// valueField recognises the second half of name and value fields, such as {"name": "X", "value": "…"}, a YAML list of
+// them, or <add key="X" value="…">; it returns the place after the operator, or 0.
+func valueField(b []byte, p, limit int) int {
+	for p < limit && (b[p] == ' ' || b[p] == '\t' || b[p] == ',' || b[p] == '\n' || b[p] == '\r' || b[p] == '"' ||
+		b[p] == '\'' || b[p] == '\\') {
+		p++
+	}
+	if p+6 > limit || !bytes.EqualFold(b[p:p+5], []byte("value")) {
+		return 0
+	}
+	p += 5
+	for p < limit && (b[p] == '"' || b[p] == '\'' || b[p] == ' ' || b[p] == '\\') {
+		p++
+	}
+	if p < limit && (b[p] == ':' || b[p] == '=') {
+		return p + 1
+	}
+	return 0
+}
+
+// readValue reads the value that starts at or after p.
+func readValue(b []byte, p int, op byte, a assignment) (assignment, bool) {
+	p = skipBlanks(b, p, min(len(b), p+gapLength))
+	if p >= len(b) {
+		return a, false
+	}
+	if op == '>' {
+		return readUntil(b, p, '<', a)
+	}
+	if op == ',' || op == '(' || op == '=' || op == ':' {
+		p = skipCall(b, p)
+	}
+	quote := p
+	// String prefixes of Python, C and C#.
+	for quote < len(b) && quote-p < 2 && indexByte("bruflBRUFL@$", b[quote]) >= 0 {
+		quote++
+	}
+	for _, o := range []int{quote, p} {
+		if o < len(b) && b[o] == '\\' && o+1 < len(b) && (b[o+1] == '"' || b[o+1] == '\'') {
+			return readEscaped(b, o+2, b[o+1], a)
+		}
+		if o < len(b) && (b[o] == '"' || b[o] == '\'' || b[o] == '`') {
+			return readQuoted(b, o, a)
+		}
+	}
+	if op == ',' || op == '(' || a.compare {
+		return a, false
+	}
+	return readBare(b, p, a)
+}
+
+// skipCall steps into a wrapper around a literal, such as String("…"), getenv("X", "…") excluded.
+func skipCall(b []byte, p int) int {
+	q := p
+	for q < len(b) && q-p < 40 && (isNameByte(b[q]) || b[q] == '.' || b[q] == '[' || b[q] == ']' || b[q] == ' ') {
+		q++
+	}
+	if q > p && q+1 < len(b) && (b[q] == '(' || b[q] == '{') && (b[q+1] == '"' || b[q+1] == '\'') {
+		for _, lookup := range lookups {
+			if bytes.Contains(b[p:q], []byte(lookup)) {
+				return p
+			}
+		}
+		return q + 1
+	}
+	return p
+}
+
+// lookups are parts of the names of functions whose argument names a secret instead of being one.
+var lookups = []string{"env", "get", "Get", "ENV", "find", "lookup", "param", "config", "read", "load", "input", "prompt", "field", "Field", "form", "t", "_"}
+
+func readQuoted(b []byte, open int, a assignment) (assignment, bool) {
+	q := b[open]
+	start := open + 1
+	if start+1 < len(b) && b[start] == q && b[start+1] == q {
+		start += 2
+	}
+	for p := start; p < len(b) && p-start <= valueLength; p++ {
+		switch b[p] {
+		case '\\':
+			p++
+		case '\n':
+			return a, false
+		case q:
+			a.start, a.end, a.quoted = start, p, true
+			return a, p > start
+		}
+	}
+	return a, false
+}
+
+// readEscaped reads a value in escaped quotes, as in JSON inside a string.
+func readEscaped(b []byte, start int, quote byte, a assignment) (assignment, bool) {
+	for p := start; p+1 < len(b) && p-start <= valueLength && b[p] != '\n'; p++ {
+		if b[p] == '\\' && b[p+1] == quote {
+			a.start, a.end, a.quoted = start, p, true
+			return a, p > start
+		}
+		if b[p] == quote {
+			return a, false
+		}
+	}
+	return a, false
+}
+
+func readUntil(b []byte, start int, stop byte, a assignment) (assignment, bool) {
+	for p := start; p < len(b) && p-start <= valueLength && b[p] != '\n'; p++ {
+		if b[p] == stop {
+			a.start, a.end, a.quoted = start, p, true
+			return a, p > start && (p+1 >= len(b) || b[p+1] == '/')
+		}
+	}
+	return a, false
+}
+
+func readBare(b []byte, start int, a assignment) (assignment, bool) {
+	p := start
+	for p < len(b) && p-start <= valueLength && b[p] > ' ' && indexByte("\"'`<>", b[p]) < 0 {
+		p++
+	}
+	if p-start > valueLength {
+		return a, false
+	}
+	if p < len(b) {
+		a.rest = b[p]
+	}
+	if a.rest == '\n' || a.rest == '\r' {
+		a.rest = 0
+	}
+	for p > start && indexByte(",;", b[p-1]) >= 0 {
+		a.rest = b[p-1]
+		p--
+	}
+	a.start, a.end = start, p
+	return a, p > start
+}

@@ -1,0 +1,255 @@
+package detect
+
+import (
+	"bytes"
+
+	"magpie"
+	"magpie/internal/rule"
+)
+
+// judgeGeneric decides about a value that has nothing but its name to speak for it. It returns how sure it is and why.
+func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
+	if isAside(name) || len(v) > 256 || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
+		return "", "", false
+	}
+	if !a.quoted && !bareIsValue(a, v) {
+		return "", "", false
+	}
+	t := l.traits(v)
+	if r.Filters.Shape == "password" {
+		return t.asPassword(a)
+	}
+	return t.asRandom(a)
+}
+
+// traits are what can be told from a value alone.
+type traits struct {
+	n                            int
+	digit, lower, upper, special int
+	entropy                      float64
+	known                        float64 // share of the letters that belong to known words
+	readable                     float64
+	hex, uuid                    bool
+}
+
+func (l *lexicon) traits(v []byte) traits {
+	t := traits{n: len(v), entropy: rule.Entropy(v), readable: l.readable(v), hex: true, uuid: isUUID(v)}
+	for _, c := range v {
+		switch {
+		case c >= '0' && c <= '9':
+			t.digit++
+		case c >= 'a' && c <= 'z':
+			t.lower++
+		case c >= 'A' && c <= 'Z':
+			t.upper++
+		default:
+			t.special++
+		}
+		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
+			t.hex = false
+		}
+	}
+	if known, letters := l.covered(v); letters > 0 {
+		t.known = float64(known) / float64(letters)
+	}
+	return t
+}
+
+func (t traits) letters() int { return t.lower + t.upper }
+
+// classes counts the kinds of characters in use.
+func (t traits) classes() int {
+	n := 0
+	for _, c := range []int{t.digit, t.lower, t.upper, t.special} {
+		if c > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// unreadable is the mean log probability of letter pairs under which a text is no word.
+const unreadable = -4.6
+
+// asPassword judges a value that is called a password.
+func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
+	switch {
+	case t.n < 4 || t.n > 128:
+		return "", "", false
+	case t.letters() == 0:
+		ok := t.n >= 8 && t.digit > 0 && t.entropy >= 2.2
+		return magpie.ConfidenceLow, "a number is assigned to a name that means password", ok
+	case t.known >= 0.7 && !(t.classes() == 4 && t.n >= 9):
+		return "", "", false
+	case t.classes() >= 3 && t.n >= 8:
+		return magpie.ConfidenceHigh, "a value of mixed characters is assigned to a name that means password", true
+	case t.digit > 0 || t.special > 0:
+		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means password", t.known < 0.5 && (a.quoted || t.n >= 5)
+	}
+	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means password",
+		t.known < 0.5 && t.readable < unreadable && t.n >= 4
+}
+
+// asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
+func (t traits) asRandom(a assignment) (magpie.Confidence, string, bool) {
+	switch {
+	case t.n < 8 || t.letters() == 0 && t.n < 16:
+		return "", "", false
+	case t.uuid:
+		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
+	case t.hex:
+		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 16 && t.entropy >= 2.8 && t.digit > 0 && t.letters() > 0
+	case t.known >= 0.5:
+		return "", "", false
+	case t.digit > 0 && t.letters() > 0 && t.n >= 16 && t.entropy >= 3:
+		return magpie.ConfidenceHigh, "a random value is assigned to a name that means a secret", true
+	case t.digit > 0 && t.letters() > 0 && t.entropy >= 2.5 && t.known < 0.4:
+		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3
+	}
+	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
+		t.digit == 0 && t.readable < unreadable && t.known < 0.4 && t.n >= 12
+}
+
+func isUUID(v []byte) bool {
+	if len(v) != 36 {
+		return false
+	}
+	for i, c := range v {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (c == '-') || !dash && !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// isAside reports whether a name means something beside the secret: its label, file, length, or its public half.
+func isAside(name []byte) bool { return asideWords[lastWord(name)] || publicName(name) }
+
+// lastWord returns the last word of a name in lower case; words end at case changes, digits and signs.
+func lastWord(name []byte) string {
+	end := len(name)
+	for end > 0 && !(name[end-1]|0x20 >= 'a' && name[end-1]|0x20 <= 'z') {
+		end--
+	}
+	start := end
+	for start > 0 {
+		c := name[start-1]
+		if !(c|0x20 >= 'a' && c|0x20 <= 'z') {
+			break
+		}
+		if start < end && c >= 'a' && name[start] < 'a' {
+			break
+		}
+		start--
+	}
+	return string(bytes.ToLower(name[start:end]))
+}
+
+func publicName(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// echoes reports whether a value only repeats its name, as in password: "userPassword".
+func (l *lexicon) echoes(name, v []byte) bool {
+	low, val := bytes.ToLower(name), bytes.ToLower(v)
+	if len(v) >= 5 && bytes.Contains(low, val) {
+		return true
+	}
+	for _, w := range []string{"passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "credential"} {
+		if bytes.Contains(val, []byte(w)) && len(v) < 40 {
+			return true
+		}
+	}
+	return false
+}
+
+// isReference reports whether v points to something rather than being it: an address, a path, a file, an expression.
+func isReference(v []byte) bool {
+	switch {
+	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
+		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
+		return true
+	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
+		return true
+	case bytes.Contains(v, []byte("->")), bytes.Contains(v, []byte("::")), bytes.Contains(v, []byte("&&")), bytes.Contains(v, []byte("|")) && len(v) < 8, bytes.Contains(v, []byte(`\n`)), bytes.Contains(v, []byte(`\u`)), bytes.Contains(v, []byte(`\x`)):
+		return true
+	case v[0] == '[' || v[0] == '{' || v[0] == '<' || v[0] == '(' || v[0] == ')' || v[0] == '\\' || v[0] == '*' && len(v) < 12 || v[0] == '&' || v[0] == '=' || v[0] == ',' || v[0] == ':':
+		return true
+	}
+	return isDotted(v) || hasExtension(v) || isMail(v)
+}
+
+// isDotted reports whether v is a path of identifiers such as config.auth.value or com.example.Name.
+func isDotted(v []byte) bool {
+	dots, digits := 0, 0
+	for i, c := range v {
+		switch {
+		case c == '.':
+			if i == 0 || i == len(v)-1 || v[i-1] == '.' {
+				return false
+			}
+			dots++
+		case c == '[' || c == ']' || c == '"' || c == '\'':
+		case !isNameByte(c):
+			return false
+		case c >= '0' && c <= '9':
+			digits++
+		}
+	}
+	return dots > 0 && digits*5 < len(v)
+}
+
+var extensions = []string{
+	".pem", ".key", ".crt", ".cer", ".json", ".yml", ".yaml", ".txt", ".conf", ".js", ".ts", ".py", ".go", ".rb", ".php", ".java",
+	".xml", ".html", ".jks", ".p12", ".pfx", ".env", ".md", ".sh", ".com", ".org", ".net", ".io", ".gpg", ".pub", ".jsx", ".tsx", ".vue", ".css",
+}
+
+func hasExtension(v []byte) bool {
+	for _, x := range extensions {
+		if bytes.HasSuffix(v, []byte(x)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isMail(v []byte) bool {
+	at := bytes.IndexByte(v, '@')
+	return at > 0 && bytes.IndexByte(v[at:], '.') > 1 && !bytes.ContainsAny(v, "!#$%^&*:/")
+}
+
+// bareIsValue reports whether a value without quotes can be one in a configuration file rather than an expression of
+// a programming language.
+func bareIsValue(a assignment, v []byte) bool {
+	if a.call || a.compare || a.rest == ';' || bytes.ContainsAny(v, "()[]{}\\") {
+		return false
+	}
+	if v[0] == '!' || v[0] == '-' || v[len(v)-1] == '.' || v[len(v)-1] == ':' {
+		return false
+	}
+	return true
+}
+
+// asideWords are the last words of names that hold something about a secret rather than the secret itself.
+var asideWords = map[string]bool{
+	"field": true, "label": true, "hint": true, "file": true, "filename": true, "path": true, "dir": true, "url": true, "uri": true,
+	"policy": true, "length": true, "len": true, "size": true, "min": true, "max": true, "regex": true, "regexp": true, "pattern": true,
+	"type": true, "placeholder": true, "error": true, "errors": true, "message": true, "msg": true, "prompt": true, "strength": true,
+	"column": true, "param": true, "parameter": true, "input": true, "form": true, "id": true, "ids": true, "name": true, "names": true,
+	"enabled": true, "required": true, "count": true, "env": true, "var": true, "format": true, "title": true, "text": true, "help": true,
+	"description": true, "desc": true, "attribute": true, "attr": true, "provider": true, "encoder": true, "manager": true,
+	"service": true, "validator": true, "changed": true, "date": true, "time": true, "timestamp": true, "expires": true, "expiry": true,
+	"expiration": true, "age": true, "ttl": true, "button": true, "view": true, "page": true, "link": true, "route": true,
+	"controller": true, "endpoint": true, "location": true, "class": true, "method": true, "algorithm": true, "alg": true,
+	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
+	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
+	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
+	"hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+}

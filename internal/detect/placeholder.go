@@ -1,0 +1,120 @@
+package detect
+
+import (
+	"bytes"
+	"strings"
+
+	"magpie/internal/rule"
+)
+
+// isPlaceholder reports whether v is plainly a dummy: a template, a mask, an instruction to put something here, a
+// counted-up or repeated run. It says so of nothing that a machine would generate.
+func isPlaceholder(v []byte) bool {
+	return isTemplate(v) || isMonotone(v) || namesPlaceholder(v)
+}
+
+// isTemplate reports whether v is filled in by something later.
+func isTemplate(v []byte) bool {
+	if len(v) == 0 {
+		return true
+	}
+	first, last := v[0], v[len(v)-1]
+	switch {
+	case first == '<' && last == '>', first == '[' && last == ']', first == '{' && last == '}', first == '(' && last == ')':
+		return true
+	case first == '%' && last == '%', first == '@' && last == '@', bytes.HasPrefix(v, []byte("__")) && bytes.HasSuffix(v, []byte("__")):
+		return true
+	case first == '$' && len(v) > 1 && (isNameByte(v[1]) || v[1] == '{' || v[1] == '('):
+		return !bytes.ContainsAny(v[1:], "$!@#%^&*") || v[1] == '{' || v[1] == '('
+	}
+	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "%d", "{0}", "$$("} {
+		if bytes.Contains(v, []byte(t)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isMonotone reports whether v is a run of one character, a short repeated text, or a counted-up sequence.
+func isMonotone(v []byte) bool {
+	if len(v) < 4 {
+		return true
+	}
+	distinct := map[byte]bool{}
+	steps, repeats := 0, 0
+	for i, c := range v {
+		distinct[c] = true
+		if i > 0 && (c == v[i-1]+1 || c == v[i-1]-1 || c == '0' && v[i-1] == '9' || c == 'a' && (v[i-1] == '9' || v[i-1] == 'f')) {
+			steps++
+		}
+		if i > 0 && c == v[i-1] {
+			repeats++
+		}
+	}
+	n := len(v) - 1
+	if len(distinct) <= 2 && len(v) > 4 || len(distinct) == 1 {
+		return true
+	}
+	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v)
+}
+
+// isRepeated reports whether v is a text of a third of its length or less over and over.
+func isRepeated(v []byte) bool {
+	for p := 1; p <= len(v)/3; p++ {
+		if bytes.Equal(v[p:], v[:len(v)-p]) {
+			return true
+		}
+	}
+	return false
+}
+
+// dummies are words that only made-up values hold.
+var dummies = []string{
+	"example", "placeholder", "changeme", "change_me", "change-me", "changeit", "change_it", "replaceme", "replace_me",
+	"replace-me", "replace-with", "replace_with", "your-", "your_", "yourtoken", "yourkey", "yoursecret", "yourpass", "yourapi",
+	"my-secret", "my_secret", "mysecret", "my-token", "mytoken", "my_token", "insert-", "insert_", "enter-", "enter_", "dummy",
+	"redacted", "removed", "censored", "xxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
+	"foobar", "lorem", "some-secret", "somesecret", "some_secret", "test-token", "testtoken", "test_token", "deadbeef",
+	"supersecret", "super-secret", "super_secret", "topsecret", "top-secret", "abcdefgh", "12345678", "qwerty", "put-your",
+	"put_your", "masked", "hidden", "<your", "{your",
+}
+
+// namesPlaceholder reports whether v says in words that it is a dummy.
+func namesPlaceholder(v []byte) bool {
+	if len(v) > 256 {
+		return false
+	}
+	low := strings.ToLower(string(v))
+	for _, d := range dummies {
+		if i := strings.Index(low, d); i >= 0 {
+			// In a long random text a short word is chance.
+			return len(d) >= 6 || len(v) <= 40
+		}
+	}
+	return false
+}
+
+// isDummy reports whether the secret of a rule that knows its format is a dummy: the part after the anchor decides.
+func isDummy(r *rule.Rule, v []byte) bool {
+	for _, l := range r.Literals {
+		if i := bytes.Index(v, []byte(l)); i >= 0 && len(v)-i-len(l) >= 8 {
+			v = v[i+len(l):]
+			break
+		}
+	}
+	if len(v) > 256 {
+		return false
+	}
+	return isTemplate(v) || isMonotone(v) || saysExample(v)
+}
+
+// saysExample reports whether v holds a word that in the body of a token is a statement, not chance.
+func saysExample(v []byte) bool {
+	low := strings.ToLower(string(v))
+	for _, w := range []string{"example", "xxxxx", "placeholder", "changeme", "redacted", "yourtoken", "your_token", "your-token", "your_api", "yourapi", "abcdefghij", "1234567890", "0123456789", "dummy", "00000000", "secrethere", "tokenhere", "keyhere", "insert_", "replace_"} {
+		if strings.Contains(low, w) {
+			return true
+		}
+	}
+	return false
+}

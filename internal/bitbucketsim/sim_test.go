@@ -3,6 +3,7 @@ package bitbucketsim
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -212,4 +213,32 @@ func (b *bench) delivered() {
 	if err := b.WaitDelivered(ctx); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// serveTLS serves a handler with a certificate and returns its address.
+func serveTLS(t *testing.T, h http.Handler, cert tls.Certificate) string {
+	srv := httptest.NewUnstartedServer(h)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	srv.Config.ErrorLog = quiet
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// fakeClock moves when told to.
+type fakeClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *fakeClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *fakeClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }

@@ -20,7 +20,8 @@ func (tx *Tx) PutProject(ctx context.Context, p magpie.Project, syncID string) (
 	return scanProject(tx.row(ctx, `INSERT INTO project (id, integration_id, remote_id, key, name, personal, installed, synced_at, seen_in_sync)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)
 		ON CONFLICT (integration_id, remote_id) DO UPDATE SET
-			key = excluded.key, name = excluded.name, personal = excluded.personal, seen_in_sync = excluded.seen_in_sync
+			key = excluded.key, name = excluded.name, personal = excluded.personal,
+			seen_in_sync = CASE WHEN excluded.seen_in_sync > project.seen_in_sync THEN excluded.seen_in_sync ELSE project.seen_in_sync END
 		RETURNING `+projectColumns,
 		NewID[magpie.ProjectID](), p.IntegrationID, p.RemoteID, p.Key, p.Name, p.Personal, p.Installed, syncID))
 }

@@ -38,17 +38,18 @@ func (tx *Tx) PutRepo(ctx context.Context, r magpie.Repo, syncID string) error {
 		ON CONFLICT (integration_id, remote_id) DO UPDATE SET
 			project_id = excluded.project_id, slug = excluded.slug, name = excluded.name, clone_url = excluded.clone_url,
 			browse_url = excluded.browse_url, state = excluded.state, state_reason = excluded.state_reason,
-			seen_in_sync = excluded.seen_in_sync`,
+			seen_in_sync = CASE WHEN excluded.seen_in_sync > repo.seen_in_sync THEN excluded.seen_in_sync ELSE repo.seen_in_sync END`,
 		r.ID, r.IntegrationID, r.ProjectID, r.RemoteID, r.Slug, r.Name, r.CloneURL, r.BrowseURL,
 		r.State, r.StateReason, r.Monitored, r.Hook, r.HookReason, r.History,
 		micros(r.LastPushAt), micros(r.LastScanAt), micros(r.CreatedAt), syncID)
 	return err
 }
 
-// ReposMissed returns repositories with an id above after that the sync did not see and that were not known to be gone.
+// ReposMissed returns the repositories with an id above after, in order, that the sync did not see though it listed their
+// projects, and that are not known to be gone.
 func (tx *Tx) ReposMissed(ctx context.Context, id magpie.IntegrationID, syncID string, after magpie.RepoID, limit int) ([]magpie.Repo, error) {
 	return collect(ctx, tx, scanRepo, `SELECT `+repoColumns+` FROM repo r JOIN project p ON p.id = r.project_id
-		WHERE r.integration_id = $1 AND r.seen_in_sync < $2 AND r.state <> 'deleted' AND r.id > $3
+		WHERE r.integration_id = $1 AND p.installed AND r.seen_in_sync < $2 AND r.state <> 'deleted' AND r.id > $3
 		ORDER BY r.id LIMIT $4`, id, syncID, after, limit)
 }
 
@@ -107,17 +108,24 @@ func (tx *Tx) MonitoredRepos(ctx context.Context, after magpie.RepoID, limit int
 		ORDER BY r.id LIMIT $2`, after, limit)
 }
 
-// ReposToSettle returns the ids above after, in order, of an integration's repositories whose hook is not known to be as it
-// should: wanted and not installed, installed under an address that does not start with prefix, last checked before
-// checkedBefore, or left over on a repository that is not monitored.
-func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, checkedBefore time.Time, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
+// ReposToSettle returns the ids above after, in order, of an integration's repositories whose hook is not as it should be as
+// far as is known: wanted and not installed, installed under an address that does not start with prefix, or left over on
+// a repository that is not monitored.
+func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
 	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r LEFT JOIN hook h ON h.repo_id = r.id
 		WHERE r.integration_id = $1 AND r.id > $2 AND (
-			r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL
-				OR h.url <> $3 || h.id OR h.checked_at < $4)
+			r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL OR h.url <> $3 || h.id)
 			OR r.monitored AND r.state = 'archived' AND r.hook_state = 'pending'
 			OR NOT r.monitored AND h.id IS NOT NULL AND r.state <> 'deleted')
-		ORDER BY r.id LIMIT $5`, id, after, prefix, micros(checkedBefore), limit)
+		ORDER BY r.id LIMIT $4`, id, after, prefix, limit)
+}
+
+// ReposToCheck returns the ids of an integration's repositories whose installed hook was last seen before the given time,
+// the longest unseen first.
+func (tx *Tx) ReposToCheck(ctx context.Context, id magpie.IntegrationID, before time.Time, limit int) ([]magpie.RepoID, error) {
+	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r JOIN hook h ON h.repo_id = r.id
+		WHERE r.integration_id = $1 AND r.monitored AND r.state = 'available' AND r.hook_state = 'installed' AND h.checked_at < $2
+		ORDER BY h.checked_at, r.id LIMIT $3`, id, micros(before), limit)
 }
 
 // ProjectRepoIDs returns the ids of a project's repositories that are not gone.

@@ -1,0 +1,76 @@
+package perimeter
+
+import (
+	"context"
+	"time"
+
+	"magpie"
+	"magpie/internal/queue"
+	"magpie/internal/store"
+)
+
+// syncJob brings an integration's rows in step with its Bitbucket.
+type syncJob struct {
+	IntegrationID magpie.IntegrationID `json:"integration_id"`
+}
+
+// Kind implements magpie.Job.
+func (syncJob) Kind() string { return "perimeter_sync" }
+
+// refreshJob asks for one repository's present name and state.
+type refreshJob struct {
+	RepoID magpie.RepoID `json:"repo_id"`
+}
+
+// Kind implements magpie.Job.
+func (refreshJob) Kind() string { return "perimeter_refresh" }
+
+// settleJob makes a repository's webhook be as its row wants it.
+type settleJob struct {
+	RepoID magpie.RepoID `json:"repo_id"`
+}
+
+// Kind implements magpie.Job.
+func (settleJob) Kind() string { return "perimeter_settle" }
+
+// removeJob takes an integration's webhooks away, and then the integration.
+type removeJob struct {
+	IntegrationID magpie.IntegrationID `json:"integration_id"`
+}
+
+// Kind implements magpie.Job.
+func (removeJob) Kind() string { return "perimeter_remove" }
+
+// sweepJob makes every monitored repository be looked at.
+type sweepJob struct{}
+
+// Kind implements magpie.Job.
+func (sweepJob) Kind() string { return "perimeter_sweep" }
+
+// Register adds the workers of this stage's jobs.
+func (s *Service) Register(e *queue.Engine) {
+	queue.Register(e, queue.WorkerOptions{Queue: "sync", Concurrency: 4, Timeout: 2 * time.Hour}, s.workSync)
+	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workRefresh)
+	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workSettle)
+	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour}, s.workRemove)
+	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 1, Timeout: time.Hour}, s.workSweep)
+}
+
+// enqueueSettle adds the job that settles a repository's hook. One that runs already will notice what changed, since it
+// stores its result only for what is still wanted.
+func enqueueSettle(ctx context.Context, tx *store.Tx, id magpie.RepoID) error {
+	return tx.Enqueue(ctx, settleJob{RepoID: id}, magpie.JobOptions{Once: true})
+}
+
+// wantSync makes an integration be synced soon, by a sync that begins after now.
+func (s *Service) wantSync(ctx context.Context, tx *store.Tx, id magpie.IntegrationID) error {
+	if err := tx.WantSync(ctx, id, s.opts.Now()); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, syncJob{IntegrationID: id}, magpie.JobOptions{Once: true})
+}
+
+// complete ends a job that has nothing to store.
+func complete[J magpie.Job](ctx context.Context, db *store.DB, run *queue.Run[J]) error {
+	return db.Write(ctx, func(tx *store.Tx) error { return run.Complete(ctx, tx.Native()) })
+}

@@ -1,0 +1,118 @@
+package perimeter
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"magpie"
+	"magpie/internal/bitbucket"
+	"magpie/internal/seal"
+	"magpie/internal/store"
+)
+
+// Scans is what this stage asks of the next one.
+type Scans interface {
+	// Look makes a repository be compared with its scanned tips.
+	Look(ctx context.Context, tx *store.Tx, id magpie.RepoID) error
+	// FirstLook begins, or resumes, the watch of a repository whose hook is in place.
+	FirstLook(ctx context.Context, tx *store.Tx, id magpie.RepoID, history bool) error
+	// RequestHistory starts a scan of a repository's whole past.
+	RequestHistory(ctx context.Context, tx *store.Tx, id magpie.RepoID) (magpie.ScanID, error)
+}
+
+// Options configures a Service.
+type Options struct {
+	DB        *store.DB
+	Keys      *seal.Keys
+	HTTP      *http.Client // guarded, with a time limit
+	PublicURL string       // where Bitbucket reaches us, without a trailing slash
+	Scans     Scans
+	// OnTokenInvalid is called in the transaction in which a token turns out to be dead, once each time that happens.
+	// It may be nil.
+	OnTokenInvalid func(context.Context, *store.Tx, magpie.Integration) error
+	SyncEvery      time.Duration    // between full syncs of an integration; 0 means 15 minutes
+	SweepEvery     time.Duration    // between looks at every monitored repository; 0 means 15 minutes
+	Now            func() time.Time // nil means time.Now
+	Log            *slog.Logger
+}
+
+const (
+	defaultEvery = 15 * time.Minute
+	retryEvery   = time.Minute // between syncs while one does not succeed
+)
+
+// Service is the stage. It is safe for concurrent use.
+type Service struct {
+	opts Options
+
+	mu      sync.Mutex
+	clients map[magpie.IntegrationID]knownClient
+}
+
+// knownClient is a client and the sealed token it was made with.
+type knownClient struct {
+	client *bitbucket.Client
+	sealed []byte
+}
+
+// New returns a Service. Register its jobs before the job engine starts, and run Run beside it.
+func New(o Options) *Service {
+	if o.SyncEvery == 0 {
+		o.SyncEvery = defaultEvery
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = defaultEvery
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.PublicURL = strings.TrimSuffix(o.PublicURL, "/")
+	return &Service{opts: o, clients: map[magpie.IntegrationID]knownClient{}}
+}
+
+// client returns the one client of an integration, which keeps its pace.
+func (s *Service) client(ctx context.Context, i magpie.Integration) (*bitbucket.Client, error) {
+	sealed, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(ctx, i.ID) })
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.clients[i.ID]; ok && bytes.Equal(known.sealed, sealed) {
+		return known.client, nil
+	}
+	token, err := s.opts.Keys.Open(seal.Credentials, tokenPlace(i.ID), sealed)
+	if err != nil {
+		return nil, err
+	}
+	c := bitbucket.New(s.opts.HTTP, i.BaseURL, token)
+	s.clients[i.ID] = knownClient{c, sealed}
+	return c, nil
+}
+
+func (s *Service) forgetClient(id magpie.IntegrationID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, id)
+}
+
+func tokenPlace(id magpie.IntegrationID) string { return seal.AAD("integration", "token", string(id)) }
+
+func secretPlace(id magpie.HookID) string { return seal.AAD("hook", "secret", string(id)) }
+
+// reason returns what a person may read of an error.
+func reason(err error) string {
+	e := asPublic(err)
+	if e == nil {
+		return "internal error; the log says more"
+	}
+	if e.Hint != "" {
+		return e.Message + "; " + e.Hint
+	}
+	return e.Message
+}

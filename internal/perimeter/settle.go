@@ -1,0 +1,284 @@
+package perimeter
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"math/big"
+	"slices"
+	"time"
+
+	"magpie"
+	"magpie/internal/bitbucket"
+	"magpie/internal/queue"
+	"magpie/internal/seal"
+	"magpie/internal/store"
+)
+
+const (
+	hookName   = "Magpie"
+	hookIDLen  = 24        // digits of base 62: 142 bits
+	secretLen  = 43        // digits of base 62: 256 bits
+	maxTries   = 10        // within one run, when what is wanted keeps changing
+	checkEvery = time.Hour // after which a hook is looked at again, as far as the share of one sync reaches
+)
+
+// hookPrefix is the address of our hooks up to their id.
+func (s *Service) hookPrefix() string { return s.opts.PublicURL + "/hooks/bitbucket/" }
+
+// repo returns a repository with its integration.
+func (s *Service) repo(ctx context.Context, id magpie.RepoID) (r magpie.Repo, i magpie.Integration, err error) {
+	err = s.opts.DB.Read(ctx, func(tx *store.Tx) error {
+		if r, err = tx.Repo(ctx, id); err != nil {
+			return err
+		}
+		i, err = tx.Integration(ctx, r.IntegrationID)
+		return err
+	})
+	return r, i, err
+}
+
+// errChanged says that what was wanted changed while a hook was settled.
+var errChanged = errors.New("what is wanted of the repository's webhook changed meanwhile")
+
+// workSettle makes a repository's hook at Bitbucket be what its row wants, again and again until that did not change while
+// it was at it.
+func (s *Service) workSettle(ctx context.Context, run *queue.Run[settleJob]) error {
+	for range maxTries {
+		repo, i, err := s.repo(ctx, run.Args.RepoID)
+		if magpie.KindOf(err) == magpie.KindNotFound {
+			return complete(ctx, s.opts.DB, run)
+		}
+		if err != nil {
+			return err
+		}
+		if err = s.settle(ctx, run, repo, i); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return errChanged
+}
+
+func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo magpie.Repo, i magpie.Integration) error {
+	if i.State == magpie.IntegrationTokenInvalid || repo.State == magpie.RepoDeleted || repo.State == magpie.RepoUnavailable {
+		return complete(ctx, s.opts.DB, run) // the sync that sees this change adds a new job
+	}
+	t := task{Service: s, run: run, repo: repo, i: i}
+	if repo.Monitored && repo.State == magpie.RepoArchived && repo.Hook != magpie.HookInstalled {
+		return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return s.opts.Scans.FirstLook(ctx, tx, repo.ID, i.Autoscan) })
+	}
+	c, err := s.client(ctx, i)
+	if err != nil {
+		return err
+	}
+	act := t.install
+	if !repo.Monitored {
+		act = t.remove
+	}
+	if err := act(ctx, c); err != nil {
+		return t.failed(ctx, err)
+	}
+	return nil
+}
+
+// task is one attempt at one hook.
+type task struct {
+	*Service
+	run  *queue.Run[settleJob]
+	repo magpie.Repo
+	i    magpie.Integration
+}
+
+// store ends the job with the hook's state and whatever more belongs to it, unless something else is wanted by now.
+func (t task) store(ctx context.Context, state magpie.HookState, more func(*store.Tx) error) error {
+	return t.storeBecause(ctx, state, "", more)
+}
+
+func (t task) storeBecause(ctx context.Context, state magpie.HookState, why string, more func(*store.Tx) error) error {
+	return t.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		still, err := tx.SetRepoHook(ctx, t.repo.ID, t.repo.Monitored, state, why)
+		if err != nil {
+			return err
+		}
+		if !still {
+			return errChanged
+		}
+		if more != nil {
+			if err := more(tx); err != nil {
+				return err
+			}
+		}
+		return t.run.Complete(ctx, tx.Native())
+	})
+}
+
+// install makes the repository have exactly one webhook of ours. Its row, with id and secret, is stored first: should we
+// crash after it was created, the next attempt finds it by its address.
+func (t task) install(ctx context.Context, c *bitbucket.Client) error {
+	hook, spec, err := t.hook(ctx)
+	if err != nil {
+		return err
+	}
+	ours, err := t.ours(ctx, c, hook, spec.URL)
+	if err != nil {
+		return err
+	}
+	fresh := true
+	var have bitbucket.Webhook
+	switch keep, rest := pick(ours, hook.RemoteID); {
+	case len(ours) == 0:
+		have, err = c.CreateWebhook(ctx, t.repo.ProjectKey, t.repo.Slug, spec)
+	case hook.RemoteID == keep.ID && !hook.CheckedAt.IsZero() && asSpecified(keep, spec):
+		have, fresh = keep, false
+		err = t.drop(ctx, c, rest)
+	default:
+		if err = t.drop(ctx, c, rest); err == nil {
+			have, err = c.UpdateWebhook(ctx, t.repo.ProjectKey, t.repo.Slug, keep.ID, spec)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return t.store(ctx, magpie.HookInstalled, func(tx *store.Tx) error {
+		if err := tx.SetHookChecked(ctx, hook.ID, spec.URL, have.ID, t.opts.Now()); err != nil {
+			return err
+		}
+		if !fresh && t.repo.Hook == magpie.HookInstalled {
+			return nil
+		}
+		return t.opts.Scans.FirstLook(ctx, tx, t.repo.ID, t.i.Autoscan)
+	})
+}
+
+// hook returns the repository's hook row, made if there is none, and what it shall be at Bitbucket.
+func (t task) hook(ctx context.Context) (h store.Hook, spec bitbucket.HookSpec, err error) {
+	err = t.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		h, err = tx.HookOf(ctx, t.repo.ID)
+		if magpie.KindOf(err) != magpie.KindNotFound {
+			return err
+		}
+		h = store.Hook{ID: magpie.HookID(randomText(hookIDLen)), RepoID: t.repo.ID}
+		h.URL = t.hookPrefix() + string(h.ID)
+		if h.SecretSealed, err = t.opts.Keys.Seal(seal.Credentials, secretPlace(h.ID), magpie.NewSecret(randomText(secretLen))); err != nil {
+			return err
+		}
+		return tx.InsertHook(ctx, h)
+	})
+	if err != nil {
+		return h, spec, err
+	}
+	secret, err := t.opts.Keys.Open(seal.Credentials, secretPlace(h.ID), h.SecretSealed)
+	return h, bitbucket.HookSpec{Name: hookName, URL: t.hookPrefix() + string(h.ID), Secret: secret}, err
+}
+
+// ours returns the webhooks with our address, or the one it had before ours changed. Everything else is other people's.
+func (t task) ours(ctx context.Context, c *bitbucket.Client, hook store.Hook, url string) ([]bitbucket.Webhook, error) {
+	return ourHooks(ctx, c, t.repo, hook.URL, url)
+}
+
+func ourHooks(ctx context.Context, c *bitbucket.Client, repo magpie.Repo, urls ...string) ([]bitbucket.Webhook, error) {
+	var ours []bitbucket.Webhook
+	for w, err := range c.Webhooks(ctx, repo.ProjectKey, repo.Slug) {
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(urls, w.URL) {
+			ours = append(ours, w)
+		}
+	}
+	return ours, nil
+}
+
+func (t task) drop(ctx context.Context, c *bitbucket.Client, hooks []bitbucket.Webhook) error {
+	for _, w := range hooks {
+		if err := c.DeleteWebhook(ctx, t.repo.ProjectKey, t.repo.Slug, w.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pick chooses which of several copies stays: the one we know, or else the first.
+func pick(ours []bitbucket.Webhook, id int64) (keep bitbucket.Webhook, rest []bitbucket.Webhook) {
+	if len(ours) == 0 {
+		return keep, nil
+	}
+	at := max(slices.IndexFunc(ours, func(w bitbucket.Webhook) bool { return w.ID == id }), 0)
+	return ours[at], slices.Delete(slices.Clone(ours), at, at+1)
+}
+
+func asSpecified(w bitbucket.Webhook, spec bitbucket.HookSpec) bool {
+	got, want := slices.Clone(w.Events), slices.Clone(bitbucket.HookEvents)
+	slices.Sort(got)
+	slices.Sort(want)
+	return spec.Ours(w) && w.Active && slices.Equal(got, want)
+}
+
+// remove takes our webhook away and forgets it. One that can't be is kept in mind and tried again with the next sync;
+// its events are refused in any case.
+func (t task) remove(ctx context.Context, c *bitbucket.Client) error {
+	hook, err := store.Query(ctx, t.opts.DB, func(tx *store.Tx) (store.Hook, error) { return tx.HookOf(ctx, t.repo.ID) })
+	if magpie.KindOf(err) == magpie.KindNotFound {
+		return t.store(ctx, magpie.HookNone, nil)
+	}
+	if err != nil {
+		return err
+	}
+	ours, err := t.ours(ctx, c, hook, t.hookPrefix()+string(hook.ID))
+	if err == nil {
+		err = t.drop(ctx, c, ours)
+	}
+	if err != nil && magpie.KindOf(err) != magpie.KindNotFound {
+		return err
+	}
+	return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return tx.DeleteHook(ctx, hook.ID) })
+}
+
+// failed stores why a hook could not be settled and decides what happens next: trouble that passes is retried by the job
+// engine, anything else by the next sync.
+func (t task) failed(ctx context.Context, trouble error) error {
+	kind := magpie.KindOf(trouble)
+	if errors.Is(trouble, errChanged) || kind == magpie.KindInternal || ctx.Err() != nil {
+		return trouble
+	}
+	state, why := magpie.HookFailed, reason(trouble)
+	if !t.repo.Monitored {
+		state = magpie.HookNone
+	}
+	switch kind {
+	case magpie.KindRateLimited:
+		return trouble
+	case magpie.KindUnavailable:
+		err := t.opts.DB.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.SetRepoHook(ctx, t.repo.ID, t.repo.Monitored, state, why)
+			return err
+		})
+		return errors.Join(trouble, err)
+	case magpie.KindTokenInvalid:
+		return t.storeBecause(ctx, t.repo.Hook, t.repo.HookReason, func(tx *store.Tx) error { return t.wantSync(ctx, tx, t.i.ID) })
+	}
+	return t.storeBecause(ctx, state, why, func(tx *store.Tx) error {
+		if kind == magpie.KindNotFound { // renamed or deleted
+			return t.wantSync(ctx, tx, t.i.ID)
+		}
+		if t.repo.Monitored && t.repo.Hook == magpie.HookPending { // can be read, so it is scanned even without events
+			return t.opts.Scans.FirstLook(ctx, tx, t.repo.ID, t.i.Autoscan)
+		}
+		return nil
+	})
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// randomText returns n random digits of base 62, which need no escaping anywhere.
+func randomText(n int) string {
+	text := make([]byte, n)
+	for i := range text {
+		d, err := rand.Int(rand.Reader, big.NewInt(int64(len(base62))))
+		if err != nil {
+			panic(err) // crypto/rand never fails
+		}
+		text[i] = base62[d.Int64()]
+	}
+	return string(text)
+}

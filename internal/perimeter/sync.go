@@ -1,0 +1,386 @@
+package perimeter
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"magpie"
+	"magpie/internal/bitbucket"
+	"magpie/internal/queue"
+	"magpie/internal/store"
+)
+
+const (
+	takeBatch   = 100 // repositories stored in one transaction, so that the perimeter fills while a sync runs
+	settleBatch = 200
+)
+
+// workSync syncs an integration until nobody asked for another sync meanwhile.
+func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
+	id := run.Args.IntegrationID
+	for {
+		i, err := s.integration(ctx, id)
+		switch kind := magpie.KindOf(err); {
+		case kind == magpie.KindNotFound || kind == magpie.KindConflict:
+			return complete(ctx, s.opts.DB, run) // gone, or about to be
+		case err != nil:
+			return err
+		}
+		wanted, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) (time.Time, error) { return tx.SyncWanted(ctx, id) })
+		if err != nil {
+			return err
+		}
+		trouble := s.sync(ctx, i)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		done := false
+		err = s.opts.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			if done, err = s.finishSync(ctx, tx, i, wanted, trouble); err != nil || !done {
+				return err
+			}
+			return run.Complete(ctx, tx.Native())
+		})
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// finishSync stores how a sync ended. After trouble the next one is due sooner.
+func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integration, wanted time.Time, trouble error) (bool, error) {
+	text := ""
+	if trouble != nil {
+		text = reason(trouble)
+		s.opts.Log.Warn("the sync with a Bitbucket did not complete", "integration", i.ID, "url", i.BaseURL, "error", trouble)
+	}
+	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)
+	if err != nil || trouble == nil {
+		return done, err
+	}
+	if err := s.setTrouble(ctx, tx, i.ID, trouble); err != nil {
+		return false, err
+	}
+	if magpie.KindOf(trouble) == magpie.KindTokenInvalid {
+		return done, nil // asking again soon would not help
+	}
+	return done, tx.SetSchedule(ctx, syncSchedule(i.ID), s.opts.Now().Add(min(retryEvery, s.opts.SyncEvery)))
+}
+
+// sync goes once through everything that the integration's Bitbucket has.
+func (s *Service) sync(ctx context.Context, i magpie.Integration) error {
+	c, err := s.client(ctx, i)
+	if err != nil {
+		return err
+	}
+	instance, err := c.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.reached(ctx, i, instance); err != nil {
+		return err
+	}
+	pass := pass{Service: s, i: i, c: c, id: store.NewID[string]()}
+	list := pass.instance
+	if i.Mode == magpie.ModeProject {
+		list = pass.projects
+	}
+	if err := list(ctx); err != nil {
+		return err
+	}
+	if err := pass.missed(ctx); err != nil {
+		return err
+	}
+	if err := s.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.DeleteProjectsMissed(ctx, i.ID, pass.id) }); err != nil {
+		return err
+	}
+	return s.settleAll(ctx, i.ID)
+}
+
+// pass is one sync of one integration.
+type pass struct {
+	*Service
+	i  magpie.Integration
+	c  *bitbucket.Client
+	id string // a UUIDv7, so the passes of an integration sort by time
+}
+
+// instance takes in everything that the token can see. What it can see but not administer is taken in too: it is scanned by
+// the sweep, and its missing webhook says why.
+func (p *pass) instance(ctx context.Context) error {
+	for batch, err := range batches(p.c.Projects(ctx)) {
+		if err != nil {
+			return err
+		}
+		err = p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+			for _, project := range batch {
+				if _, err := p.takeProject(ctx, tx, project); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return p.take(ctx, p.c.AllRepos(ctx, bitbucket.ScopeVisible))
+}
+
+// projects refreshes what can be installed and takes in what is.
+func (p *pass) projects(ctx context.Context) error {
+	offered, err := installable(ctx, p.c, map[int64]bool{})
+	if err != nil {
+		return err
+	}
+	var known []magpie.Project
+	err = p.opts.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		if err = storeInstallable(ctx, tx, p.i, offered, p.id); err != nil {
+			return err
+		}
+		known, err = tx.Projects(ctx, p.i.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, project := range known {
+		if !project.Installed {
+			continue
+		}
+		err := p.take(ctx, p.c.ProjectRepos(ctx, project.Key))
+		if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindForbidden {
+			continue // gone or out of reach: missed asks for each of its repositories
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.SetProjectSynced(ctx, project.ID, p.opts.Now()) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take stores repositories batch by batch, each with the jobs that its news make necessary.
+func (p *pass) take(ctx context.Context, infos iter.Seq2[bitbucket.RepoInfo, error]) error {
+	for batch, err := range batches(infos) {
+		if err != nil {
+			return err
+		}
+		err = p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+			projects := map[int64]magpie.Project{}
+			for _, info := range batch {
+				project, ok := projects[info.Project.RemoteID]
+				if !ok {
+					if project, err = p.takeProject(ctx, tx, info.Project); err != nil {
+						return err
+					}
+					projects[info.Project.RemoteID] = project
+				}
+				if err := p.takeRepo(ctx, tx, project, info.Repo); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) takeProject(ctx context.Context, tx *store.Tx, project magpie.Project) (magpie.Project, error) {
+	project.IntegrationID = p.i.ID
+	project.Installed = p.i.Mode == magpie.ModeInstance
+	return tx.PutProject(ctx, project, p.id)
+}
+
+// takeRepo stores what Bitbucket says about one repository, and begins or ends watching it where that follows.
+func (p *pass) takeRepo(ctx context.Context, tx *store.Tx, project magpie.Project, r magpie.Repo) error {
+	r.IntegrationID, r.ProjectID, r.ProjectKey = p.i.ID, project.ID, project.Key
+	known, err := tx.RepoByRemoteID(ctx, p.i.ID, r.RemoteID)
+	if magpie.KindOf(err) == magpie.KindNotFound {
+		return p.takeNewRepo(ctx, tx, project, r)
+	}
+	if err != nil {
+		return err
+	}
+	r.ID = known.ID
+	if err := tx.PutRepo(ctx, r, p.id); err != nil {
+		return err
+	}
+	if p.i.Mode == magpie.ModeInstance || known.ProjectID == project.ID {
+		return nil
+	}
+	// It moved between projects of which perhaps only one was chosen.
+	return setMonitored(ctx, tx, r.ID, project.Installed && (known.Monitored || p.watchNew(project)))
+}
+
+func (p *pass) takeNewRepo(ctx context.Context, tx *store.Tx, project magpie.Project, r magpie.Repo) error {
+	r.ID, r.CreatedAt = store.NewID[magpie.RepoID](), p.opts.Now()
+	r.Monitored, r.Hook, r.History = project.Installed && p.watchNew(project), magpie.HookNone, magpie.HistoryNone
+	if r.Monitored {
+		r.Hook = magpie.HookPending
+	}
+	if err := tx.PutRepo(ctx, r, p.id); err != nil {
+		return err
+	}
+	if !r.Monitored {
+		return nil
+	}
+	return enqueueSettle(ctx, tx, r.ID)
+}
+
+// watchNew reports whether a repository that is new in a project is monitored without being asked for. All that a project
+// holds when a user chooses it is.
+func (p *pass) watchNew(project magpie.Project) bool {
+	return p.i.AutoMonitor || p.i.Mode == magpie.ModeProject && project.SyncedAt.IsZero()
+}
+
+// missed asks for each repository that the lists did not hold: it may be gone, out of reach, or have slipped from one page
+// to another while they were read. One that stays out of reach is not asked for every time.
+func (p *pass) missed(ctx context.Context) error {
+	after := magpie.RepoID("")
+	for {
+		repos, err := store.Query(ctx, p.opts.DB, func(tx *store.Tx) ([]magpie.Repo, error) {
+			return tx.ReposMissed(ctx, p.i.ID, p.id, after, settleBatch)
+		})
+		if err != nil || len(repos) == 0 {
+			return err
+		}
+		for _, r := range repos {
+			if strings.HasPrefix(r.StateReason, outOfReach) {
+				continue
+			}
+			if err := p.resolve(ctx, r); err != nil {
+				return err
+			}
+		}
+		after = repos[len(repos)-1].ID
+	}
+}
+
+// outOfReach begins the reason of a repository that exists but may not be read.
+const outOfReach = "out of the token's reach"
+
+// resolve finds out about one repository by the name that it had.
+func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
+	info, err := p.c.Repo(ctx, r.ProjectKey, r.Slug)
+	kind := magpie.KindOf(err)
+	state, why := magpie.RepoDeleted, "no longer at Bitbucket"
+	switch {
+	case err == nil && info.Repo.RemoteID == r.RemoteID:
+		return p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+			project, err := p.takeProject(ctx, tx, info.Project)
+			if err != nil {
+				return err
+			}
+			return p.takeRepo(ctx, tx, project, info.Repo)
+		})
+	case err == nil: // another one has its name now
+	case kind == magpie.KindForbidden:
+		state, why = magpie.RepoUnavailable, outOfReach+": let it have Repository admin permission there again"
+	case kind != magpie.KindNotFound:
+		return err
+	}
+	return p.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.SetRepoState(ctx, r.ID, state, why) })
+}
+
+// settleAll adds a job for each hook that is not known to be as it should, and for some of those that were not checked for
+// long, since people delete and change webhooks.
+func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error {
+	after := magpie.RepoID("")
+	for {
+		last := false
+		err := s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+			ids, err := tx.ReposToSettle(ctx, id, s.hookPrefix(), after, settleBatch)
+			if err != nil {
+				return err
+			}
+			if last = len(ids) < settleBatch; last {
+				old, err := tx.ReposToCheck(ctx, id, s.opts.Now().Add(-checkEvery), settleBatch)
+				if err != nil {
+					return err
+				}
+				ids = append(ids, old...)
+			} else {
+				after = ids[len(ids)-1]
+			}
+			for _, repo := range ids {
+				if err := enqueueSettle(ctx, tx, repo); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || last {
+			return err
+		}
+	}
+}
+
+// workRefresh takes over the present name of a repository that is said to have changed. When the old name leads nowhere
+// a full sync finds it.
+func (s *Service) workRefresh(ctx context.Context, run *queue.Run[refreshJob]) error {
+	repo, i, err := s.repo(ctx, run.Args.RepoID)
+	if magpie.KindOf(err) == magpie.KindNotFound || err == nil && (i.Removing || i.State == magpie.IntegrationTokenInvalid) {
+		return complete(ctx, s.opts.DB, run)
+	}
+	if err != nil {
+		return err
+	}
+	c, err := s.client(ctx, i)
+	if err != nil {
+		return err
+	}
+	info, trouble := c.Repo(ctx, repo.ProjectKey, repo.Slug)
+	if kind := magpie.KindOf(trouble); trouble != nil && (ctx.Err() != nil || kind == magpie.KindRateLimited || kind == magpie.KindUnavailable) {
+		return trouble
+	}
+	p := pass{Service: s, i: i, c: c} // without an id: this is no sync, and the next one sees for itself
+	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		if trouble != nil || info.Repo.RemoteID != repo.RemoteID {
+			if err := s.wantSync(ctx, tx, i.ID); err != nil {
+				return err
+			}
+			return run.Complete(ctx, tx.Native())
+		}
+		project, err := p.takeProject(ctx, tx, info.Project)
+		if err != nil {
+			return err
+		}
+		if err := p.takeRepo(ctx, tx, project, info.Repo); err != nil {
+			return err
+		}
+		return run.Complete(ctx, tx.Native())
+	})
+}
+
+// batches groups what a list yields. An error ends it, after what came before.
+func batches[T any](seq iter.Seq2[T, error]) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		var batch []T
+		for v, err := range seq {
+			if err != nil {
+				if len(batch) > 0 && !yield(batch, nil) {
+					return
+				}
+				yield(nil, err)
+				return
+			}
+			if batch = append(batch, v); len(batch) == takeBatch {
+				if !yield(batch, nil) {
+					return
+				}
+				batch = nil
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch, nil)
+		}
+	}
+}

@@ -18,11 +18,11 @@ func readScan(s scanner) (v magpie.Scan, err error) {
 	return v, err
 }
 
-// AddScan stores a new scan.
+// AddScan stores a new scan; one that is there stays as it is.
 func (tx *Tx) AddScan(ctx context.Context, v magpie.Scan) error {
 	_, err := tx.exec(ctx, `INSERT INTO scan (id, repo_id, kind, state, bytes_received, objects, objects_total, blobs,
 		blob_bytes, findings, skipped, skipped_why, error, created_at, started_at, ended_at)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, '', '', $5, $6, 0)`,
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, '', '', $5, $6, 0) ON CONFLICT (id) DO NOTHING`,
 		v.ID, v.RepoID, v.Kind, v.State, micros(v.CreatedAt), micros(v.StartedAt))
 	return err
 }

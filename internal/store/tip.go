@@ -34,3 +34,17 @@ func (tx *Tx) DeleteTip(ctx context.Context, repo magpie.RepoID, ref string) err
 	_, err := tx.exec(ctx, `DELETE FROM tip WHERE repo_id = $1 AND ref = $2`, repo, ref)
 	return err
 }
+
+// BaselineTaken reports whether a repository's first tips were taken, so that a push can be compared with them. It may
+// have none, being empty.
+func (tx *Tx) BaselineTaken(ctx context.Context, repo magpie.RepoID) (bool, error) {
+	var at int64
+	err := tx.row(ctx, `SELECT baseline_at FROM repo WHERE id = $1`, repo).Scan(&at)
+	return at != 0, err
+}
+
+// SetBaselineTaken records when a repository's first tips were taken.
+func (tx *Tx) SetBaselineTaken(ctx context.Context, repo magpie.RepoID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET baseline_at = $1 WHERE id = $2`, micros(at), repo)
+	return err
+}

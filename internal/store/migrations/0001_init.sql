@@ -124,6 +124,7 @@ CREATE TABLE repo (
     last_scan_at   BIGINT  NOT NULL,
     created_at     BIGINT  NOT NULL,
     seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it; another one then knows it is gone
+    baseline_at    BIGINT  NOT NULL DEFAULT 0, -- when its first tips were taken; 0: pushes can't be compared yet
     UNIQUE (integration_id, remote_id)
 );
 CREATE INDEX repo_project ON repo (project_id);
@@ -200,6 +201,7 @@ CREATE TABLE incident (
     provider        TEXT    NOT NULL,
     severity        TEXT    NOT NULL,
     severity_rank   BIGINT  NOT NULL, -- for sorting, 0 = worst
+    severity_chosen BOOLEAN NOT NULL, -- by a person, so no detector changes it
     confidence      TEXT    NOT NULL,
     status          TEXT    NOT NULL,
     ignore_reason   TEXT    NOT NULL,
@@ -259,7 +261,7 @@ CREATE TABLE alert (
     id           TEXT PRIMARY KEY,
     dedupe_key   TEXT   NOT NULL UNIQUE,
     kind         TEXT   NOT NULL,
-    subject_id   TEXT   NOT NULL, -- the incident or integration it is about
+    subject_id   TEXT   NOT NULL, -- the incident, digest or integration it is about
     account_id   TEXT   NOT NULL,
     recipient    TEXT   NOT NULL,
     state        TEXT   NOT NULL, -- waiting, sent, failed
@@ -268,6 +270,14 @@ CREATE TABLE alert (
     sent_at      BIGINT NOT NULL
 );
 CREATE INDEX alert_subject ON alert (subject_id);
+CREATE INDEX alert_waiting ON alert (id) WHERE state = 'waiting';
+
+-- The incidents that one message lists, when one each would be too many. All recipients share the digest.
+CREATE TABLE alert_digest (
+    digest_id   TEXT NOT NULL,
+    incident_id TEXT NOT NULL,
+    PRIMARY KEY (digest_id, incident_id)
+);
 
 -- When each recurring task is due next; survives restarts, shared by all instances.
 CREATE TABLE schedule (

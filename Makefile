@@ -1,0 +1,38 @@
+# What a developer runs. `make` alone lists the targets.
+
+GO       ?= go
+BIN      := bin/magpie
+PACKAGES := ./...
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: build
+build: ## build the binary into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/magpie
+
+.PHONY: demo
+demo: build ## run the whole product against a simulated Bitbucket
+	$(BIN) demo
+
+.PHONY: test
+test: ## run all tests with the race detector; installs PostgreSQL, Chromium and an SMTP server where they lack
+	scripts/test $(PACKAGES)
+
+.PHONY: check
+check: ## what must hold before a push, beside the tests: format, vet, staticcheck, generated files
+	scripts/check
+
+.PHONY: generate
+generate: ## rewrite generated files
+	$(GO) tool templ generate -path internal/web/ui
+	$(GO) test ./internal/config ./internal/web/api -run 'Doc|OpenAPI' -update
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
+	scripts/fuzz $(or $(FUZZTIME),5m)
+
+.PHONY: bench
+bench: ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
+	bench/history $(BENCH_REPOS)

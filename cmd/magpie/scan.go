@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"magpie"
+	"magpie/internal/detect"
+	"magpie/internal/git/pack"
+	"magpie/internal/git/smarthttp"
+	"magpie/internal/guard"
+	"magpie/internal/report"
+	"magpie/internal/rule"
+	"magpie/internal/scan"
+	"magpie/rules"
+)
+
+// scanCommand scans repositories, folders, files and standard input.
+type scanCommand struct {
+	Format      string   `enum:"text,json,jsonl,sarif,csv" default:"text" help:"Output: ${enum}."`
+	ShowSecrets bool     `help:"Print the values that were found. Without it they are masked."`
+	Rules       []string `type:"existingfile" placeholder:"FILE" help:"Further detectors, in the form of docs/rules.md."`
+	NoHistory   bool     `help:"Scan the files of a repository as they are, not its history."`
+	URL         string   `placeholder:"URL" help:"Scan the repository at this HTTPS clone address."`
+	TokenFile   string   `type:"existingfile" placeholder:"FILE" help:"File with the access token for --url."`
+	CAFile      []string `type:"existingfile" placeholder:"FILE" help:"Further certificate authorities for --url, in PEM."`
+	Jobs        int      `short:"j" placeholder:"N" help:"How many cores to use. Default: all."`
+	NoProgress  bool     `help:"Show no progress bar."`
+	Paths       []string `arg:"" optional:"" name:"path" help:"Git repository (all of its history), folder or file, or - for standard input."`
+}
+
+// Run implements the command.
+func (c *scanCommand) Run(p *process) error {
+	if (len(c.Paths) == 0) == (c.URL == "") {
+		return magpie.Errorf(magpie.KindInvalid, "give either one or more paths, or --url")
+	}
+	engine, err := newEngine(c.Rules)
+	if err != nil {
+		return err
+	}
+	job := scanJob{command: c, process: p, engine: engine, started: time.Now()}
+	if c.URL != "" {
+		job.one(c.URL, job.remote)
+	}
+	for _, path := range c.Paths {
+		job.one(path, job.local)
+	}
+	return job.finish()
+}
+
+// newEngine returns the built-in detectors and those in files.
+func newEngine(files []string) (*detect.Engine, error) {
+	all, err := rules.All()
+	if err != nil {
+		return nil, err
+	}
+	var problems []error
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			problems = append(problems, magpie.Errorf(magpie.KindInvalid, "reading detectors: %w", err))
+			continue
+		}
+		more, err := rule.Parse(file, data)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		all = append(all, more...)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return detect.New(all, detect.Options{})
+}
+
+// scanJob is one run of the command over all its paths.
+type scanJob struct {
+	command  *scanCommand
+	process  *process
+	engine   *detect.Engine
+	started  time.Time
+	findings []magpie.Finding
+	summary  report.Summary
+	failed   []error
+}
+
+// one scans one target. What fails is kept for the end, so that the other targets are scanned all the same.
+func (j *scanJob) one(target string, look func(target string, e scan.Examination) (scan.Result, error)) {
+	meter := new(scan.Meter)
+	bar := startBar(j.process, target, meter, j.command.NoProgress)
+	result, err := look(target, scan.Examination{Engine: j.engine, Workers: j.command.Jobs, Progress: meter})
+	bar.stop()
+	if err != nil {
+		j.failed = append(j.failed, fmt.Errorf("scanning %s: %w", target, err))
+		j.summary.Failures = append(j.summary.Failures, fmt.Sprintf("%s: %s", target, readableError(err)))
+	}
+	progress := meter.Progress()
+	j.summary.Blobs += progress.Blobs
+	j.summary.Bytes += progress.BlobBytes
+	j.summary.Skipped += result.SkippedCount
+	for _, why := range result.Skipped {
+		j.summary.Why = append(j.summary.Why, target+": "+why)
+	}
+	j.findings = append(j.findings, firstPlaces(result.Places)...)
+}
+
+// firstPlaces keeps, of each match in each version of a file, the first commit that brought that version to a path.
+func firstPlaces(places []scan.Place) []magpie.Finding {
+	type key struct {
+		blob         magpie.Hash
+		file         string
+		line, column int
+		rule         magpie.RuleID
+	}
+	seen := map[key]bool{}
+	var findings []magpie.Finding
+	for _, p := range places {
+		k := key{p.Blob, p.File, p.LineStart, p.ColumnStart, p.Rule}
+		if !seen[k] {
+			seen[k] = true
+			findings = append(findings, p.Finding)
+		}
+	}
+	return findings
+}
+
+func (j *scanJob) local(path string, e scan.Examination) (scan.Result, error) {
+	if path == "-" {
+		return scan.ExamineReader(j.process.stdin, "-", e)
+	}
+	if !j.command.NoHistory {
+		repository, err := pack.Open(path, pack.Limits{})
+		if err == nil {
+			defer repository.Close()
+			return j.repository(repository, e)
+		}
+		if magpie.KindOf(err) != magpie.KindNotFound {
+			return scan.Result{}, err
+		}
+	}
+	result, err := scan.ExamineFolder(j.process.ctx, path, e)
+	if errors.Is(err, os.ErrNotExist) {
+		err = &magpie.Error{Kind: magpie.KindInvalid, Message: "there is no " + path, Err: err}
+	}
+	return result, err
+}
+
+func (j *scanJob) repository(repository *pack.Repository, e scan.Examination) (scan.Result, error) {
+	result, err := scan.Examine(j.process.ctx, repository, e)
+	if err == nil {
+		why := absent(repository.Absent())
+		result.Skipped = append(result.Skipped, why...)
+		result.SkippedCount += int64(len(why))
+	}
+	return result, err
+}
+
+func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error) {
+	client, err := j.connect(target)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	ctx := j.process.ctx
+	listing, err := client.LsRefs(ctx)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	wants := map[magpie.Hash]bool{}
+	for _, ref := range listing.Refs {
+		wants[ref.Hash] = true
+	}
+	request := smarthttp.Request{Format: listing.Format, Wants: slices.Sorted(maps.Keys(wants))}
+	if len(request.Wants) == 0 {
+		return scan.Result{}, nil
+	}
+	stream, err := client.Fetch(ctx, request)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	defer stream.Close()
+	spooled, err := pack.Spool(ctx, stream, "", listing.Format, pack.Limits{}, func(bytes, _, total int64) {
+		e.Progress.BytesReceived.Store(bytes)
+		e.Progress.ObjectsTotal.Store(total)
+	})
+	if err != nil {
+		return scan.Result{}, err
+	}
+	defer spooled.Close()
+	return scan.Examine(ctx, spooled, e)
+}
+
+// connect opens the address given by --url. A person typed it on their own machine, so private addresses are fine.
+func (j *scanJob) connect(target string) (*smarthttp.Client, error) {
+	roots, err := guard.LoadRoots(j.command.CAFile...)
+	if err != nil {
+		return nil, err
+	}
+	allow, err := guard.ParseAllow("private", "loopback")
+	if err != nil {
+		return nil, err
+	}
+	client := guard.New(guard.Options{RootCAs: roots, AllowPrivate: allow}).Client(0)
+	var token magpie.Secret
+	if j.command.TokenFile != "" {
+		data, err := os.ReadFile(j.command.TokenFile)
+		if err != nil {
+			return nil, magpie.Errorf(magpie.KindInvalid, "reading the token: %w", err)
+		}
+		token = magpie.NewSecret(bytes.TrimSpace(data))
+	}
+	return smarthttp.New(smarthttp.Options{HTTP: client, URL: target, Token: token})
+}
+
+// errNotFinished is why a scan ends with its own exit status although it may have found something.
+var errNotFinished = errors.New("not everything could be scanned")
+
+// absent says in words what a repository leaves out on purpose.
+func absent(a pack.Absence) []string {
+	var why []string
+	if len(a.Shallow) > 0 {
+		why = append(why, fmt.Sprintf("it is a shallow clone: what lies before %d commits is absent", len(a.Shallow)))
+	}
+	if a.Partial {
+		why = append(why, "it is a partial clone: objects that were never fetched are absent")
+	}
+	return why
+}
+
+// finish prints everything and gives the exit status.
+func (j *scanJob) finish() error {
+	j.summary.Findings, j.summary.Secrets = len(j.findings), report.CountSecrets(j.findings)
+	j.summary.Duration = time.Since(j.started)
+	opts := report.Options{
+		Format: report.Format(j.command.Format), ShowSecrets: j.command.ShowSecrets, Version: version(),
+		Color: isTerminal(j.process.stdout) && os.Getenv("NO_COLOR") == "", Rules: reportRules(j.engine),
+	}
+	if err := report.Write(j.process.stdout, j.findings, j.summary, opts); err != nil {
+		return err
+	}
+	j.printSummary()
+	switch {
+	case len(j.failed) > 0:
+		return fmt.Errorf("%w: %w", errNotFinished, errors.Join(j.failed...))
+	case len(j.findings) > 0:
+		return errSecretsFound
+	default:
+		return nil
+	}
+}
+
+func (j *scanJob) printSummary() {
+	s := j.summary
+	fmt.Fprintf(j.process.stderr, "%d secrets in %d places; %d files or versions of files, %s, in %s\n",
+		s.Secrets, s.Findings, s.Blobs, size(s.Bytes), s.Duration.Round(time.Millisecond))
+	if s.Skipped > 0 {
+		fmt.Fprintf(j.process.stderr, "%d things could not be read:\n", s.Skipped)
+		for _, why := range s.Why[:min(len(s.Why), 20)] {
+			fmt.Fprintf(j.process.stderr, "  %s\n", why)
+		}
+	}
+}
+
+// reportRules describes the engine's detectors for the output.
+func reportRules(engine *detect.Engine) []report.Rule {
+	var all []report.Rule
+	for _, r := range engine.Rules() {
+		all = append(all, report.Rule{ID: r.ID, Title: r.Title, Description: r.Description, Remediation: r.Remediation,
+			References: r.References, Severity: r.Severity})
+	}
+	return all
+}
+
+// readableError is what an output file says of an error.
+func readableError(err error) string {
+	if e, ok := errors.AsType[*magpie.Error](err); ok {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// size prints a number of bytes for people.
+func size(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	v, i := float64(n), 0
+	for v >= 1000 && i < len(units)-1 {
+		v, i = v/1000, i+1
+	}
+	return strings.Replace(fmt.Sprintf("%.1f %s", v, units[i]), ".0 ", " ", 1)
+}

@@ -1,0 +1,208 @@
+package scan
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"magpie"
+	"magpie/internal/detect"
+	"magpie/internal/git"
+	"magpie/internal/rule"
+)
+
+// maxHits bounds how many matches of one scan are kept; what is beyond is counted as skipped.
+const maxHits = 200_000
+
+// Examination says what Examine is to do.
+type Examination struct {
+	Engine  *detect.Engine
+	Workers int // goroutines; 0 means one a core
+	// Context is how many lines before and after a finding its excerpt shows.
+	Context int
+	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
+	Progress *Meter
+}
+
+// Place is a finding in one commit.
+type Place struct {
+	magpie.Finding
+	// Standing is set if the secret stood in the same file in a parent of the commit, which then only changed something
+	// else in that file.
+	Standing bool
+	// ParentUnknown is set if what stood there before is not in the source, so Standing may be wrongly unset.
+	ParentUnknown bool
+}
+
+// Result is what an examination found and what it could not look at.
+type Result struct {
+	// Places holds every match in every commit that introduced its blob, ordered by committer date and place. A blob
+	// that no commit holds gives one place without commit and file.
+	Places []Place
+	// Skipped says in words which objects, or parts of them, were not looked at; SkippedCount counts them all.
+	Skipped      []string
+	SkippedCount int64
+}
+
+// skip counts one thing that was not looked at; only the first ones are described.
+func (r *Result) skip(why string) {
+	r.SkippedCount++
+	if len(r.Skipped) < git.MaxReasons {
+		r.Skipped = append(r.Skipped, why)
+	}
+}
+
+// hit is a match in a blob, before it is known where the blob stands.
+type hit struct {
+	rule    *rule.Rule
+	finding magpie.Finding // without place
+	key     secretKey
+}
+
+// secretKey tells equal secrets, without holding them.
+type secretKey [sha256.Size]byte
+
+// Examine finds and places every secret in the source's blobs. The result does not depend on the number of workers.
+// The error is about the source as a whole, or ctx's; objects that can't be read are in the result.
+func Examine(ctx context.Context, source git.Source, e Examination) (Result, error) {
+	if e.Progress == nil {
+		e.Progress = new(Meter)
+	}
+	x := &examiner{Examination: e, hits: map[magpie.Hash][]hit{}}
+	report, err := source.Walk(ctx, git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: e.Workers, Progress: e.Progress.objects}, x.visitor)
+	if err != nil {
+		return Result{}, fmt.Errorf("reading blobs: %w", err)
+	}
+	x.skipObjects(report)
+	if err := x.place(ctx, source); err != nil {
+		return Result{}, err
+	}
+	e.Progress.Findings.Store(int64(len(x.result.Places)))
+	e.Progress.Skipped.Store(x.result.SkippedCount)
+	return x.result, nil
+}
+
+type examiner struct {
+	Examination
+	hitCount atomic.Int64
+
+	mu     sync.Mutex
+	hits   map[magpie.Hash][]hit
+	result Result
+}
+
+// visitor returns the scanning function of one worker.
+func (x *examiner) visitor(int) git.Visitor {
+	scanner := x.Engine.NewScanner()
+	return func(o git.Object) error {
+		matches := scanner.Scan(o.Data)
+		x.Progress.Blobs.Add(1)
+		x.Progress.BlobBytes.Add(int64(len(o.Data)))
+		for _, why := range scanner.Skipped() {
+			x.skip(fmt.Sprintf("blob %s: %s", o.ID.Hash(), why))
+		}
+		if len(matches) > 0 {
+			x.keep(o, matches)
+		}
+		return nil
+	}
+}
+
+// keep copies what the matches of a blob hold, since its bytes are gone after the call.
+func (x *examiner) keep(o git.Object, matches []detect.Match) {
+	if x.hitCount.Add(int64(len(matches))) > maxHits {
+		x.skip(fmt.Sprintf("blob %s: %d matches beyond the %d that one scan keeps", o.ID.Hash(), len(matches), maxHits))
+		return
+	}
+	x.Progress.Findings.Add(int64(len(matches)))
+	hits := newHits(o, matches, x.Context)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.hits[o.ID.Hash()] = hits
+}
+
+func (x *examiner) skip(why string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.result.skip(why)
+}
+
+func (x *examiner) skipObjects(report git.Report) {
+	x.result.SkippedCount += report.Skipped
+	for _, why := range report.Why {
+		if len(x.result.Skipped) < git.MaxReasons {
+			x.result.Skipped = append(x.result.Skipped, why.Error())
+		}
+	}
+}
+
+// place finds the commits and paths of all blobs with a hit and makes the places.
+func (x *examiner) place(ctx context.Context, source git.Source) error {
+	if len(x.hits) == 0 {
+		return nil
+	}
+	blobs := make([]magpie.Hash, 0, len(x.hits))
+	for blob := range x.hits {
+		blobs = append(blobs, blob)
+	}
+	slices.Sort(blobs)
+	placements, report, err := git.Place(ctx, source, blobs, git.PlaceOptions{Workers: x.Workers})
+	if err != nil {
+		return fmt.Errorf("placing findings: %w", err)
+	}
+	x.skipObjects(report)
+	secrets := x.secretsOfBlobs()
+	for _, blob := range blobs {
+		placement := placements[blob]
+		if placement.Truncated {
+			x.skip(fmt.Sprintf("blob %s: it stands in more places than are listed", blob))
+		}
+		for _, h := range x.hits[blob] {
+			x.result.Places = append(x.result.Places, x.placesOf(h, placement, secrets)...)
+		}
+	}
+	slices.SortStableFunc(x.result.Places, comparePlaces)
+	return nil
+}
+
+func (x *examiner) secretsOfBlobs() map[magpie.Hash]map[secretKey]bool {
+	secrets := make(map[magpie.Hash]map[secretKey]bool, len(x.hits))
+	for blob, hits := range x.hits {
+		secrets[blob] = make(map[secretKey]bool, len(hits))
+		for _, h := range hits {
+			secrets[blob][h.key] = true
+		}
+	}
+	return secrets
+}
+
+// placesOf makes one place for every introduction of the hit's blob in which the rule may speak.
+func (x *examiner) placesOf(h hit, placement git.Placement, secrets map[magpie.Hash]map[secretKey]bool) []Place {
+	if len(placement.Introductions) == 0 {
+		return []Place{{Finding: h.finding}}
+	}
+	var places []Place
+	for _, in := range placement.Introductions {
+		if !x.Engine.Allowed(h.rule, in.Path) {
+			continue
+		}
+		f := h.finding
+		f.File, f.Commit, f.Author, f.Email, f.Date = in.Path, in.Commit, in.Author, in.Email, in.AuthorDate
+		standing := slices.ContainsFunc(in.Previous, func(blob magpie.Hash) bool { return secrets[blob][h.key] })
+		places = append(places, Place{Finding: f, Standing: standing, ParentUnknown: in.ParentUnknown})
+	}
+	return places
+}
+
+// comparePlaces orders by date, then by everything that makes two places differ, so that the order is the same on
+// every run.
+func comparePlaces(a, b Place) int {
+	return cmp.Or(a.Date.Compare(b.Date), cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.File, b.File),
+		cmp.Compare(a.Blob, b.Blob), cmp.Compare(a.LineStart, b.LineStart), cmp.Compare(a.ColumnStart, b.ColumnStart),
+		cmp.Compare(a.Rule, b.Rule), bytes.Compare(a.Secret.Reveal(), b.Secret.Reveal()))
+}

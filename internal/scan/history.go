@@ -1,0 +1,180 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"magpie"
+	"magpie/internal/git/smarthttp"
+	"magpie/internal/queue"
+	"magpie/internal/store"
+)
+
+// workFirstLook takes the baseline of a repository, or, if it has one, looks at what was missed.
+func (s *Service) workFirstLook(ctx context.Context, run *queue.Run[firstLookJob]) error {
+	r, watched, err := s.open(ctx, run.Args.RepoID)
+	if err != nil {
+		return err
+	}
+	if !watched {
+		return complete(ctx, s.DB, run)
+	}
+	taken, err := store.Query(ctx, s.DB, func(tx *store.Tx) (bool, error) { return tx.BaselineTaken(ctx, r.repo.ID) })
+	if err != nil {
+		return err
+	}
+	var baseline []magpie.Tip
+	if !taken {
+		if baseline, _, err = r.tips(ctx); err != nil {
+			return err
+		}
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if taken {
+			err = s.Look(ctx, tx, r.repo.ID)
+		} else {
+			err = takeBaseline(ctx, tx, r.repo.ID, baseline)
+		}
+		if err != nil {
+			return err
+		}
+		if run.Args.History && r.repo.History == magpie.HistoryNone {
+			if _, err := s.RequestHistory(ctx, tx, r.repo.ID); err != nil && magpie.KindOf(err) != magpie.KindConflict {
+				return err
+			}
+		}
+		return run.Complete(ctx, tx.Native())
+	})
+}
+
+func takeBaseline(ctx context.Context, tx *store.Tx, repo magpie.RepoID, tips []magpie.Tip) error {
+	for _, tip := range tips {
+		if err := tx.PutTip(ctx, repo, tip, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return tx.SetBaselineTaken(ctx, repo, time.Now())
+}
+
+// workHistory scans everything reachable from all refs.
+func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) error {
+	v, err := store.Query(ctx, s.DB, func(tx *store.Tx) (magpie.Scan, error) { return tx.Scan(ctx, run.Args.ScanID) })
+	if magpie.KindOf(err) == magpie.KindNotFound || err == nil && !v.EndedAt.IsZero() {
+		return complete(ctx, s.DB, run) // canceled, or its repository is gone
+	}
+	if err != nil {
+		return err
+	}
+	r, watched, err := s.open(ctx, run.Args.RepoID)
+	if err != nil {
+		return err
+	}
+	if !watched {
+		return s.end(ctx, v, magpie.ScanCanceled, "the repository is no longer monitored", run.Complete)
+	}
+	if err := s.begin(ctx, v); err != nil {
+		return err
+	}
+	return s.scanHistory(ctx, run, r, v)
+}
+
+func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r remote, v magpie.Scan) error {
+	tips, listing, err := r.tips(ctx)
+	if err != nil {
+		return s.failed(ctx, v, err, run.Last)
+	}
+	baseline, err := store.Query(ctx, s.DB, func(tx *store.Tx) ([]store.Tip, error) { return tx.Tips(ctx, r.repo.ID) })
+	if err != nil {
+		return err
+	}
+	// A baseline tip that no ref reaches any more is part of the past that was promised to be looked at.
+	want := fetch{request: smarthttp.Request{Wants: distinct(tips), Format: listing.Format}}
+	asked := map[magpie.Hash]bool{}
+	for _, hash := range want.request.Wants {
+		asked[hash] = true
+	}
+	for _, t := range baseline {
+		if !asked[t.Hash] {
+			asked[t.Hash] = true
+			want.optional = append(want.optional, t.Hash)
+		}
+	}
+	record := record{repo: r.repo, scan: v, begun: true, tips: tips}
+	if want.empty() {
+		return s.finish(ctx, record, run.Complete)
+	}
+	return s.scan(ctx, r, want, record, run.Last, run.Complete)
+}
+
+// begin marks a scan as running; one that an earlier attempt began goes on.
+func (s *Service) begin(ctx context.Context, v magpie.Scan) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.AddScan(ctx, v); err != nil {
+			return err
+		}
+		_, err := tx.StartScan(ctx, v.ID, time.Now())
+		return err
+	})
+}
+
+// scan fetches, examines and records. It ends early, without recording, when somebody cancels the scan.
+func (s *Service) scan(ctx context.Context, r remote, want fetch, record record, last bool, complete completer) error {
+	meter := new(Meter)
+	watchCtx, stop := context.WithCancelCause(ctx)
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		s.report(watchCtx, record.scan.ID, meter, stop)
+	}()
+	result, err := s.look(watchCtx, r, want, meter)
+	stop(nil)
+	<-reported
+	switch {
+	case errors.Is(context.Cause(watchCtx), errCanceled):
+		return s.DB.Write(ctx, func(tx *store.Tx) error { return complete(ctx, tx.Native()) })
+	case err != nil:
+		return s.failed(ctx, record.scan, err, last)
+	}
+	record.places, record.skipped, record.progress = result.Places, result.Skipped, meter.Progress()
+	return s.finish(ctx, record, complete)
+}
+
+func (s *Service) look(ctx context.Context, r remote, want fetch, meter *Meter) (Result, error) {
+	spooled, err := s.spool(ctx, r, want, meter)
+	if err != nil || spooled == nil {
+		return Result{}, err
+	}
+	defer spooled.Close()
+	return Examine(ctx, spooled, Examination{Engine: s.Engine, Workers: s.Workers, Context: excerptContext, Progress: meter})
+}
+
+// errCanceled ends a scan whose row says that somebody canceled it.
+var errCanceled = errors.New("the scan was canceled")
+
+// report stores a scan's progress every second until ctx ends, and stops the scan if it was canceled meanwhile.
+func (s *Service) report(ctx context.Context, id magpie.ScanID, meter *Meter, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var wanted bool
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			wanted, err = tx.SetScanProgress(ctx, id, meter.Progress(), "")
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.Log.Warn("storing the progress of a scan", "scan", id, "error", err)
+		case !wanted:
+			stop(errCanceled)
+			return
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package scan
+
+import (
+	"context"
+	"time"
+
+	"magpie"
+	"magpie/internal/queue"
+	"magpie/internal/store"
+)
+
+// maxDeliveries is how many waiting events one push scan deals with; further ones have jobs of their own.
+const maxDeliveries = 1000
+
+func newPushJob(repo magpie.RepoID, delivery magpie.DeliveryID) pushJob {
+	return pushJob{RepoID: repo, DeliveryID: delivery, ScanID: store.NewID[magpie.ScanID]()}
+}
+
+// workPush looks at what is new in a repository since the tips it was looked at up to.
+func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
+	release, err := s.turns.take(ctx, run.Args.RepoID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if id := run.Args.DeliveryID; id != "" {
+		waits, err := store.Query(ctx, s.DB, func(tx *store.Tx) (bool, error) { return tx.DeliveryWaits(ctx, id) })
+		if err != nil {
+			return err
+		}
+		if !waits { // another job looked after it was born
+			return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", run.Complete)
+		}
+	}
+	r, watched, err := s.open(ctx, run.Args.RepoID)
+	if err != nil {
+		return err
+	}
+	if !watched {
+		return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanCanceled, "the repository is no longer monitored", run.Complete)
+	}
+	return s.scanPush(ctx, run, r)
+}
+
+func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remote) error {
+	known, deliveries, err := s.known(ctx, r.repo)
+	if err != nil {
+		return err
+	}
+	// The refs are listed after the events are read: what an event announced is then in the listing, or gone.
+	now, listing, err := r.tips(ctx)
+	if err != nil {
+		return err
+	}
+	record := record{repo: r.repo, tips: changed(known, now), gone: gone(known, now), deliveries: deliveries}
+	want := plan(known, now, deliveries)
+	want.request.Format = listing.Format
+	record.scan = magpie.Scan{
+		ID: run.Args.ScanID, RepoID: r.repo.ID, Kind: magpie.ScanPush, State: magpie.ScanRunning, CreatedAt: time.Now(), StartedAt: time.Now(),
+	}
+	if want.empty() {
+		return s.finish(ctx, record, run.Complete)
+	}
+	if err := s.begin(ctx, record.scan); err != nil {
+		return err
+	}
+	record.begun = true
+	return s.scan(ctx, r, want, record, run.Last, run.Complete)
+}
+
+// known returns up to where a repository has been looked at, and the events that wait for a look. Before the baseline
+// is taken the error is KindUnavailable: without it all history would look new.
+func (s *Service) known(ctx context.Context, repo magpie.Repo) (tips []store.Tip, deliveries []store.Delivery, err error) {
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		taken, err := tx.BaselineTaken(ctx, repo.ID)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			return magpie.Errorf(magpie.KindUnavailable, "the first look at %s is not done yet", repo.FullName())
+		}
+		if tips, err = tx.Tips(ctx, repo.ID); err != nil {
+			return err
+		}
+		deliveries, err = tx.WaitingDeliveries(ctx, repo.ID, maxDeliveries)
+		return err
+	})
+	return tips, deliveries, err
+}
+
+// plan decides what to ask for: every ref that stands elsewhere than where it was looked at, every hash that an event
+// names and that is not known, and not what the known tips reach.
+//
+// A baseline tip was never scanned itself. If an event brought it, the event came before the baseline was taken, and it
+// is asked for, against what the event says stood there before.
+func plan(known []store.Tip, now []magpie.Tip, deliveries []store.Delivery) fetch {
+	scanned, baseline := map[magpie.Hash]bool{}, map[magpie.Hash]bool{}
+	for _, t := range known {
+		if t.ScannedAt.IsZero() {
+			baseline[t.Hash] = true
+		} else {
+			scanned[t.Hash] = true
+		}
+	}
+	var f fetch
+	asked := map[magpie.Hash]bool{}
+	for _, hash := range distinct(now) {
+		if !scanned[hash] && !baseline[hash] {
+			asked[hash] = true
+			f.request.Wants = append(f.request.Wants, hash)
+		}
+	}
+	before := map[magpie.Hash]bool{}
+	for _, d := range deliveries {
+		for _, c := range d.Push.Changes {
+			early := baseline[c.To] && !c.From.IsZero()
+			for _, hash := range []magpie.Hash{c.From, c.To} {
+				switch {
+				case hash.IsZero() || asked[hash] || scanned[hash]:
+				case early && hash == c.From:
+					before[hash] = true
+				case baseline[hash] && hash != c.To:
+				default:
+					asked[hash] = true
+					f.optional = append(f.optional, hash)
+				}
+			}
+		}
+	}
+	for _, t := range known {
+		if !asked[t.Hash] {
+			f.request.Haves = append(f.request.Haves, t.Hash)
+		}
+	}
+	for hash := range before {
+		if !asked[hash] {
+			f.request.Haves = append(f.request.Haves, hash)
+		}
+	}
+	return f
+}
+
+// changed returns the refs that are new or moved since they were looked at.
+func changed(known []store.Tip, now []magpie.Tip) []magpie.Tip {
+	at := map[string]magpie.Hash{}
+	for _, t := range known {
+		at[t.Ref] = t.Hash
+	}
+	var moved []magpie.Tip
+	for _, t := range now {
+		if at[t.Ref] != t.Hash {
+			moved = append(moved, t)
+		}
+	}
+	return moved
+}
+
+// gone returns the known refs that exist no more.
+func gone(known []store.Tip, now []magpie.Tip) []string {
+	exists := map[string]bool{}
+	for _, t := range now {
+		exists[t.Ref] = true
+	}
+	var refs []string
+	for _, t := range known {
+		if !exists[t.Ref] {
+			refs = append(refs, t.Ref)
+		}
+	}
+	return refs
+}

@@ -1,0 +1,194 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"magpie"
+	"magpie/internal/incident"
+	"magpie/internal/store"
+)
+
+// completer completes the job in whose run a transaction is made.
+type completer = func(ctx context.Context, nativeTx any) error
+
+// record is what a scan leaves behind, stored as a whole or not at all.
+type record struct {
+	repo       magpie.Repo
+	scan       magpie.Scan
+	begun      bool // the scan has a row; a push scan with nothing to fetch has none
+	places     []Place
+	skipped    []string
+	progress   magpie.Progress
+	tips       []magpie.Tip // now looked at
+	gone       []string     // refs that exist no more
+	deliveries []store.Delivery
+}
+
+// finish stores findings, incidents, alerts, tips and the end of the scan, and completes its job, in one transaction.
+// A scan that was canceled a moment before leaves nothing.
+func (s *Service) finish(ctx context.Context, r record, complete completer) error {
+	now := time.Now()
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		ended, err := endFinished(ctx, tx, r, now)
+		if err != nil {
+			return err
+		}
+		if r.begun && !ended { // canceled
+			return complete(ctx, tx.Native())
+		}
+		if err := s.recordFindings(ctx, tx, r); err != nil {
+			return err
+		}
+		if err := putTips(ctx, tx, r, now); err != nil {
+			return err
+		}
+		if err := tx.SetRepoScanned(ctx, r.repo.ID, now); err != nil {
+			return err
+		}
+		return complete(ctx, tx.Native())
+	})
+	if err != nil {
+		return fmt.Errorf("recording the scan of %s: %w", r.repo.FullName(), err)
+	}
+	return nil
+}
+
+// endFinished ends the scan's row and reports whether it was still open.
+func endFinished(ctx context.Context, tx *store.Tx, r record, now time.Time) (bool, error) {
+	if _, err := tx.SetScanProgress(ctx, r.scan.ID, r.progress, ""); err != nil {
+		return false, err
+	}
+	r.scan.State, r.scan.EndedAt, r.scan.SkippedWhy = magpie.ScanFinished, now, skippedText(r.skipped)
+	ended, err := tx.EndScan(ctx, r.scan)
+	if err != nil || !ended || r.scan.Kind != magpie.ScanHistory {
+		return ended, err
+	}
+	return true, tx.SetRepoHistory(ctx, r.repo.ID, magpie.HistoryDone)
+}
+
+func (s *Service) recordFindings(ctx context.Context, tx *store.Tx, r record) error {
+	findings, err := s.fresh(ctx, tx, r)
+	if err != nil {
+		return err
+	}
+	source := incident.Source{Repo: r.repo, ScanID: r.scan.ID, Kind: r.scan.Kind}
+	outcome, err := s.Incidents.Record(ctx, tx, source, findings)
+	if err != nil {
+		return err
+	}
+	if r.begun {
+		s.Log.Info("scan finished", "repo", r.repo.FullName(), "kind", r.scan.Kind, "bytes", r.progress.BytesReceived,
+			"blobs", r.progress.Blobs, "skipped", r.progress.Skipped, "findings", len(findings),
+			"opened", outcome.Opened, "joined", outcome.Joined, "reopened", outcome.Reopened)
+	}
+	return nil
+}
+
+// fresh returns the findings that a commit of this scan brought: not those that stood in the same file before. Where
+// the pack does not tell what stood there, the incidents do.
+func (s *Service) fresh(ctx context.Context, tx *store.Tx, r record) ([]magpie.Finding, error) {
+	var findings []magpie.Finding
+	for _, p := range r.places {
+		if p.Standing {
+			continue
+		}
+		if p.ParentUnknown {
+			known, err := s.Incidents.KnownAt(ctx, tx, r.repo.ID, p.Finding)
+			if err != nil {
+				return nil, err
+			}
+			if known {
+				continue
+			}
+		}
+		findings = append(findings, p.Finding)
+	}
+	return findings, nil
+}
+
+func putTips(ctx context.Context, tx *store.Tx, r record, now time.Time) error {
+	for _, tip := range r.tips {
+		if err := tx.PutTip(ctx, r.repo.ID, tip, now); err != nil {
+			return err
+		}
+	}
+	for _, ref := range r.gone {
+		if err := tx.DeleteTip(ctx, r.repo.ID, ref); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.deliveries {
+		if err := tx.SetDeliveryScanned(ctx, d.ID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed handles an attempt that did not succeed: the scan stays open for the next attempt, which the error's kind
+// decides about, or ends as failed.
+func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last bool) error {
+	if ctx.Err() != nil { // the process is stopping, or the attempt took too long; nothing to say about the repository
+		return cause
+	}
+	final := last
+	switch magpie.KindOf(cause) {
+	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
+		final = true
+	}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		if !final {
+			_, err := tx.SetScanProgress(ctx, v.ID, magpie.Progress{}, message(cause))
+			return err
+		}
+		v.State, v.Error, v.EndedAt = magpie.ScanFailed, message(cause), time.Now()
+		if _, err := tx.EndScan(ctx, v); err != nil {
+			return err
+		}
+		if v.Kind == magpie.ScanHistory {
+			return tx.SetRepoHistory(ctx, v.RepoID, magpie.HistoryFailed)
+		}
+		return nil
+	})
+	if err != nil {
+		s.Log.Error("storing the failure of a scan", "scan", v.ID, "error", err)
+	}
+	return cause
+}
+
+// end ends a scan that was not carried out, and its job.
+func (s *Service) end(ctx context.Context, v magpie.Scan, state magpie.ScanState, why string, complete completer) error {
+	v.State, v.Error, v.EndedAt = state, why, time.Now()
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if _, err := tx.EndScan(ctx, v); err != nil {
+			return err
+		}
+		return complete(ctx, tx.Native())
+	})
+}
+
+// message is what a person may read of an error.
+func message(err error) string {
+	e, ok := errors.AsType[*magpie.Error](err)
+	switch {
+	case !ok:
+		return "an internal error; the log has the details"
+	case e.Hint != "":
+		return e.Message + ". " + e.Hint
+	default:
+		return e.Message
+	}
+}
+
+// skippedText sums up what a scan left out.
+func skippedText(skipped []string) string {
+	const shown = 5
+	if len(skipped) <= shown {
+		return strings.Join(skipped, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(skipped[:shown], "; "), len(skipped)-shown)
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+
+	"magpie"
+)
+
+// PerimeterState groups repositories by what a person wants to know first.
+type PerimeterState string
+
+// The groups. The zero value is all that exist at Bitbucket.
+const (
+	PerimeterAll         PerimeterState = ""
+	PerimeterMonitored   PerimeterState = "monitored"
+	PerimeterUnmonitored PerimeterState = "unmonitored"
+	PerimeterTrouble     PerimeterState = "trouble" // monitored, but hook or history failed, or the repository is out of reach
+	PerimeterPending     PerimeterState = "pending" // monitored, hook or history still to come
+	PerimeterDeleted     PerimeterState = "deleted"
+)
+
+// PerimeterFilter chooses repositories. The zero value chooses all that exist.
+type PerimeterFilter struct {
+	Integration magpie.IntegrationID
+	Project     magpie.ProjectID
+	State       PerimeterState
+	Text        string // part of "KEY/slug", or of the name of the repository or project
+}
+
+// PerimeterRepo is a repository as the perimeter shows it.
+type PerimeterRepo struct {
+	magpie.Repo
+	ProjectName string
+	Personal    bool
+	BaseURL     string // of its Bitbucket
+	Open        int64  // open incidents with an occurrence in it
+}
+
+// PerimeterPage is a part of the perimeter.
+type PerimeterPage struct {
+	Repos []PerimeterRepo
+	Next  string // the cursor of the next page; empty if this is the last
+}
+
+const perimeterFrom = ` FROM repo r JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id WHERE
+	($1 = '' OR r.integration_id = $1) AND
+	($2 = '' OR r.project_id = $2) AND
+	($3 = '' OR lower(p.key || '/' || r.slug) LIKE $3 ESCAPE '\' OR lower(r.name) LIKE $3 ESCAPE '\' OR lower(p.name) LIKE $3 ESCAPE '\') AND
+	CASE $4
+		WHEN 'monitored' THEN r.monitored AND r.state <> 'deleted'
+		WHEN 'unmonitored' THEN NOT r.monitored AND r.state <> 'deleted'
+		WHEN 'trouble' THEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable')
+		WHEN 'pending' THEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending')
+		WHEN 'deleted' THEN r.state = 'deleted'
+		ELSE r.state <> 'deleted'
+	END`
+
+func (f PerimeterFilter) args() []any {
+	return []any{f.Integration, f.Project, likePattern(f.Text), f.State}
+}
+
+// PerimeterRepos returns at most limit repositories that the filter chooses, by instance, project key and slug, after
+// the cursor, which is "" or a former page's Next.
+func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor string, limit int) (PerimeterPage, error) {
+	after, err := parsePerimeterCursor(cursor)
+	if err != nil {
+		return PerimeterPage{}, err
+	}
+	args := append(f.args(), cursor == "", after[0], after[1], after[2], after[3], limit+1)
+	all, err := collect(ctx, tx, readPerimeterRepo, `SELECT r.id, r.integration_id, r.project_id, r.remote_id, p.key, r.slug, r.name,
+		r.clone_url, r.browse_url, r.state, r.state_reason, r.monitored, r.hook_state, r.hook_reason, r.history, r.last_push_at,
+		r.last_scan_at, r.created_at, p.name, p.personal, n.base_url,
+		(SELECT count(DISTINCT o.incident_id) FROM occurrence o JOIN incident i ON i.id = o.incident_id
+			WHERE o.repo_id = r.id AND i.status IN ('triggered', 'assigned'))`+perimeterFrom+`
+		AND ($5 OR (n.base_url, p.key, r.slug, r.id) > ($6, $7, $8, $9))
+		ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $10`, args...)
+	if err != nil || len(all) <= limit {
+		return PerimeterPage{Repos: all}, err
+	}
+	all = all[:limit]
+	last := all[limit-1]
+	next, err := json.Marshal([4]string{last.BaseURL, last.ProjectKey, last.Slug, string(last.ID)})
+	return PerimeterPage{Repos: all, Next: base64.RawURLEncoding.EncodeToString(next)}, err
+}
+
+// CountPerimeter returns how many repositories the filter chooses.
+func (tx *Tx) CountPerimeter(ctx context.Context, f PerimeterFilter) (n int64, err error) {
+	err = tx.row(ctx, `SELECT count(*)`+perimeterFrom, f.args()...).Scan(&n)
+	return n, err
+}
+
+// PerimeterProject is a project with the sums of its repositories.
+type PerimeterProject struct {
+	magpie.Project
+	Repos     int64 // that exist
+	Monitored int64
+	Hooked    int64 // monitored with an installed hook
+	Trouble   int64 // as PerimeterTrouble
+}
+
+// PerimeterProjects returns all projects of an integration, or of all if it is empty, by key.
+func (tx *Tx) PerimeterProjects(ctx context.Context, integration magpie.IntegrationID) ([]PerimeterProject, error) {
+	return collect(ctx, tx, func(s scanner) (p PerimeterProject, err error) {
+		err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed,
+			&p.Repos, &p.Monitored, &p.Hooked, &p.Trouble)
+		return p, err
+	}, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
+		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
+		count(CASE WHEN r.state <> 'deleted' AND r.monitored THEN 1 END),
+		count(CASE WHEN r.state <> 'deleted' AND r.monitored AND r.hook_state = 'installed' THEN 1 END),
+		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END)
+		FROM project p LEFT JOIN repo r ON r.project_id = p.id
+		WHERE ($1 = '' OR p.integration_id = $1)
+		GROUP BY p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed
+		ORDER BY p.key, p.id`, integration)
+}
+
+// ReposOfFilter returns the ids of all repositories that the filter chooses, to change them together.
+func (tx *Tx) ReposOfFilter(ctx context.Context, f PerimeterFilter) ([]magpie.RepoID, error) {
+	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id`+perimeterFrom+` ORDER BY r.id`, f.args()...)
+}
+
+func readPerimeterRepo(s scanner) (r PerimeterRepo, err error) {
+	err = s.Scan(&r.ID, &r.IntegrationID, &r.ProjectID, &r.RemoteID, &r.ProjectKey, &r.Slug, &r.Name, &r.CloneURL, &r.BrowseURL,
+		&r.State, &r.StateReason, &r.Monitored, &r.Hook, &r.HookReason, &r.History, timeColumn{&r.LastPushAt},
+		timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt}, &r.ProjectName, &r.Personal, &r.BaseURL, &r.Open)
+	return r, err
+}
+
+func parsePerimeterCursor(cursor string) (after [4]string, err error) {
+	if cursor == "" {
+		return after, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || json.Unmarshal(raw, &after) != nil {
+		return after, errCursor()
+	}
+	return after, nil
+}

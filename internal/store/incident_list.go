@@ -38,10 +38,6 @@ type IncidentPage struct {
 	Next      string // the cursor of the next page; empty if this is the last
 }
 
-const incidentListColumns = `i.id, i.number, i.rule, i.title, i.provider, i.severity, i.confidence, i.status, i.ignore_reason,
-	i.secret_revoked, i.regressed, i.assignee_id, i.masked, i.occurrences, i.first_seen_at, i.last_seen_at, i.first_commit_at,
-	i.closed_at, i.from_history, i.first_repo_id, i.first_repo, i.first_file, i.first_author, i.first_email`
-
 // Each condition holds when its parameter is empty, so one constant text serves every combination of filters. Lists
 // come as one text with commas at both ends, since the databases share no array type.
 const incidentListWhere = `
@@ -79,17 +75,17 @@ func (tx *Tx) Incidents(ctx context.Context, f IncidentFilter, sort IncidentSort
 	var all []magpie.Incident
 	switch sort {
 	case IncidentNewest:
-		all, err = collect(ctx, tx, readListedIncident, `SELECT `+incidentListColumns+` FROM incident i WHERE `+incidentListWhere+
+		all, err = collect(ctx, tx, readIncident, `SELECT `+incidentColumns+` FROM incident i WHERE `+incidentListWhere+
 			` AND ($8 OR i.number < $10 OR CAST($9 AS BIGINT) < 0) ORDER BY i.number DESC LIMIT $11`, args...)
 	case IncidentOldest:
-		all, err = collect(ctx, tx, readListedIncident, `SELECT `+incidentListColumns+` FROM incident i WHERE `+incidentListWhere+
+		all, err = collect(ctx, tx, readIncident, `SELECT `+incidentColumns+` FROM incident i WHERE `+incidentListWhere+
 			` AND ($8 OR i.number > $10 OR CAST($9 AS BIGINT) < 0) ORDER BY i.number LIMIT $11`, args...)
 	case IncidentWorst:
-		all, err = collect(ctx, tx, readListedIncident, `SELECT `+incidentListColumns+` FROM incident i WHERE `+incidentListWhere+
+		all, err = collect(ctx, tx, readIncident, `SELECT `+incidentColumns+` FROM incident i WHERE `+incidentListWhere+
 			` AND ($8 OR i.severity_rank > $9 OR (i.severity_rank = $9 AND i.number < $10))
 			ORDER BY i.severity_rank, i.number DESC LIMIT $11`, args...)
 	case IncidentActivity:
-		all, err = collect(ctx, tx, readListedIncident, `SELECT `+incidentListColumns+` FROM incident i WHERE `+incidentListWhere+
+		all, err = collect(ctx, tx, readIncident, `SELECT `+incidentColumns+` FROM incident i WHERE `+incidentListWhere+
 			` AND ($8 OR i.last_seen_at < $9 OR (i.last_seen_at = $9 AND i.number < $10))
 			ORDER BY i.last_seen_at DESC, i.number DESC LIMIT $11`, args...)
 	default:
@@ -106,6 +102,11 @@ func (tx *Tx) Incidents(ctx context.Context, f IncidentFilter, sort IncidentSort
 func (tx *Tx) CountIncidents(ctx context.Context, f IncidentFilter) (n int64, err error) {
 	err = tx.row(ctx, `SELECT count(*) FROM incident i WHERE `+incidentListWhere, f.args()...).Scan(&n)
 	return n, err
+}
+
+// IncidentByNumber returns the incident that people know by a number.
+func (tx *Tx) IncidentByNumber(ctx context.Context, number int64) (magpie.Incident, error) {
+	return readIncident(tx.row(ctx, `SELECT `+incidentColumns+` FROM incident WHERE number = $1`, number))
 }
 
 // Choice is one value that a filter may take, for people, and how many incidents have it.
@@ -129,14 +130,6 @@ func (tx *Tx) IncidentRules(ctx context.Context) ([]Choice, error) {
 func (tx *Tx) IncidentRepos(ctx context.Context) ([]Choice, error) {
 	return collect(ctx, tx, readChoice, `SELECT first_repo_id, max(first_repo), count(*) FROM incident
 		GROUP BY first_repo_id ORDER BY 3 DESC, 2 LIMIT 500`)
-}
-
-func readListedIncident(s scanner) (i magpie.Incident, err error) {
-	err = s.Scan(&i.ID, &i.Number, &i.Rule, &i.Title, &i.Provider, &i.Severity, &i.Confidence, &i.Status, &i.IgnoreReason,
-		&i.SecretRevoked, &i.Regressed, &i.AssigneeID, &i.Masked, &i.Occurrences, timeColumn{&i.FirstSeenAt}, timeColumn{&i.LastSeenAt},
-		timeColumn{&i.FirstCommitAt}, timeColumn{&i.ClosedAt}, &i.FromHistory, &i.FirstRepoID, &i.FirstRepo, &i.FirstFile,
-		&i.FirstAuthor, &i.FirstAuthorEml)
-	return i, err
 }
 
 func incidentCursor(sort IncidentSort, i magpie.Incident) string {

@@ -1,0 +1,224 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"magpie"
+	"magpie/internal/access"
+	"magpie/internal/alert"
+	"magpie/internal/config"
+	"magpie/internal/detect"
+	"magpie/internal/guard"
+	"magpie/internal/incident"
+	"magpie/internal/mail"
+	"magpie/internal/perimeter"
+	"magpie/internal/queue"
+	"magpie/internal/scan"
+	"magpie/internal/seal"
+	"magpie/internal/store"
+	"magpie/rules"
+)
+
+// App is all of Magpie, open but not yet serving.
+type App struct {
+	Config    config.Config
+	Log       *slog.Logger
+	DB        *store.DB
+	Keys      *seal.Keys
+	Engine    *detect.Engine
+	Guard     *guard.Guard
+	Mail      *mail.Sender // nil if no server is configured
+	Jobs      *queue.Engine
+	Access    *access.Service
+	Alerts    *alert.Service
+	Incidents *incident.Service
+	Scans     *scan.Service
+	Perimeter *perimeter.Service
+
+	metrics  *prometheus.Registry
+	instance string
+	closers  []func() error // in the order of opening
+}
+
+// apiTimeout bounds one request to an outside HTTP API, answer included. Packs have no such bound; see smarthttp.Limits.
+const apiTimeout = time.Minute
+
+// Open opens the database and wires everything. The caller closes the App. It fails if another process works on the
+// same data folder.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	a := &App{Config: cfg, Log: log, metrics: newMetrics(), instance: instanceName()}
+	for _, open := range []func(context.Context) error{
+		a.openFolders, a.openDatabase, a.openKeys, a.openOutgoing, a.openDetectors, a.openStages, a.openJobs,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, a.Close())
+		}
+	}
+	return a, nil
+}
+
+// Close closes everything, last opened first. It may be called more than once.
+func (a *App) Close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) openFolders(context.Context) error {
+	for _, dir := range []string{a.Config.DataDir, a.Config.TempDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return magpie.Errorf(magpie.KindInvalid, "making the folder %s: %w", dir, err)
+		}
+	}
+	unlock, err := lockFolder(a.Config.DataDir)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, unlock)
+	return nil
+}
+
+func (a *App) openDatabase(ctx context.Context) error {
+	db, err := store.Open(ctx, a.Config.Database)
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	a.DB = db
+	a.closers = append(a.closers, db.Close)
+	return nil
+}
+
+// openKeys opens the data key with the master key, making each on the first start.
+func (a *App) openKeys(ctx context.Context) error {
+	master, created, err := seal.LoadOrCreateMaster(a.Config.MasterKeyFile)
+	if err != nil {
+		return err
+	}
+	if created {
+		a.Log.Info("a new master key was made; keep a copy of it apart from the backups", "file", a.Config.MasterKeyFile)
+	}
+	return a.DB.Write(ctx, func(tx *store.Tx) error {
+		id, wrapped, err := tx.DataKey(ctx)
+		if err != nil {
+			return err
+		}
+		if id == 0 {
+			if wrapped, err = master.NewDataKey(); err != nil {
+				return err
+			}
+			if err := tx.PutDataKey(ctx, 1, wrapped, time.Now().UnixMicro()); err != nil {
+				return err
+			}
+		}
+		a.Keys, err = master.Open(wrapped)
+		return err
+	})
+}
+
+func (a *App) openOutgoing(context.Context) error {
+	roots, err := guard.LoadRoots(a.Config.CAFile...)
+	if err != nil {
+		return err
+	}
+	allow, err := guard.ParseAllow(a.Config.OutgoingAllow...)
+	if err != nil {
+		return err
+	}
+	a.Guard = guard.New(guard.Options{RootCAs: roots, AllowPrivate: allow, Proxy: a.Config.OutgoingProxy})
+	a.closers = append(a.closers, func() error { a.Guard.CloseIdle(); return nil })
+	m := a.Config.Mail
+	if m.Host == "" {
+		return nil
+	}
+	a.Mail, err = mail.New(mail.Options{
+		Host: m.Host, Port: m.Port, Username: m.Username, Password: m.Password, TLS: mail.TLSMode(m.TLS), RootCAs: roots, From: m.From,
+	})
+	return err
+}
+
+func (a *App) openDetectors(context.Context) error {
+	all, err := rules.All()
+	if err != nil {
+		return fmt.Errorf("loading the built-in detectors: %w", err)
+	}
+	a.Engine, err = detect.New(all, detect.Options{})
+	return err
+}
+
+// openStages makes the stages, from the end of the flow to its start, since each knows the next.
+func (a *App) openStages(context.Context) error {
+	var err error
+	if a.Access, err = access.New(access.Options{DB: a.DB, Log: a.Log}); err != nil {
+		return err
+	}
+	alerts := alert.Options{DB: a.DB, PublicURL: a.Config.PublicURL, Log: a.Log}
+	if a.Mail != nil {
+		alerts.Mail = a.Mail
+	}
+	a.Alerts = alert.New(alerts)
+	a.Incidents = incident.New(incident.Options{DB: a.DB, Keys: a.Keys, Alerts: a.Alerts, Log: a.Log})
+	a.Scans = scan.New(scan.Options{
+		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, HTTP: a.Guard.Client(0), TempDir: a.Config.TempDir,
+		Concurrency: scanWorkers(a.Config.ScanWorkers), Log: a.Log,
+	})
+	a.Perimeter = perimeter.New(perimeter.Options{
+		DB: a.DB, Keys: a.Keys, HTTP: a.Guard.Client(apiTimeout), PublicURL: a.Config.PublicURL, Scans: a.Scans,
+		OnTokenInvalid: a.Alerts.TokenInvalid, SyncEvery: a.Config.SyncEvery, SweepEvery: a.Config.SweepEvery, Log: a.Log,
+	})
+	return nil
+}
+
+func (a *App) openJobs(ctx context.Context) error {
+	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Instance: a.instance, Log: a.Log})
+	a.Alerts.Register(a.Jobs)
+	a.Scans.Register(a.Jobs)
+	a.Perimeter.Register(a.Jobs)
+	if err := a.Jobs.Open(ctx); err != nil {
+		return err
+	}
+	a.DB.SetEnqueuer(a.Jobs)
+	return nil
+}
+
+// scanWorkers is how many history scans run at once: as configured, or half the processors.
+func scanWorkers(configured int) int {
+	if configured > 0 {
+		return configured
+	}
+	return max(runtime.GOMAXPROCS(0)/2, 1)
+}
+
+// instanceName tells this process from all others that share its database, and from its own earlier lives.
+func instanceName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "/" + store.NewID[string]()
+}
+
+// secure reports whether people reach the server over TLS.
+func secure(publicURL string) bool { return strings.HasPrefix(publicURL, "https://") }
+
+// loopback reports whether a remote address is of this machine.
+func loopback(remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

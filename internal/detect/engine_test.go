@@ -22,7 +22,7 @@ func engine(t testing.TB, opts detect.Options) *detect.Engine {
 
 func TestScanFindsToken(t *testing.T) {
 	s := engine(t, detect.Options{}).NewScanner()
-	data := []byte("a: 1\r\ntoken: " + "xox" + "b-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvW1\r\n")
+	data := []byte("a: 1\r\ntoken: " + "xox" + "b-718293645071-2903847561920-kQwErTzUiOpAsDfGhJkLyXc1\r\n")
 	got := s.Scan(data)
 	if len(got) != 1 || got[0].Rule.ID != "slack-bot-token" {
 		t.Fatalf("got %v, want one slack-bot-token", got)

@@ -19,7 +19,7 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 	if r.Filters.Shape == "password" {
 		return t.asPassword(a)
 	}
-	return t.asRandom(a)
+	return t.asRandom()
 }
 
 // traits are what can be told from a value alone.
@@ -91,7 +91,7 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 }
 
 // asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
-func (t traits) asRandom(a assignment) (magpie.Confidence, string, bool) {
+func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	switch {
 	case t.n < 8 || t.letters() == 0 && t.n < 16:
 		return "", "", false

@@ -27,7 +27,7 @@ func isTemplate(v []byte) bool {
 	case first == '$' && len(v) > 1 && (isNameByte(v[1]) || v[1] == '{' || v[1] == '('):
 		return !bytes.ContainsAny(v[1:], "$!@#%^&*") || v[1] == '{' || v[1] == '('
 	}
-	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "%d", "{0}", "$$("} {
+	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "{0}", "$$("} {
 		if bytes.Contains(v, []byte(t)) {
 			return true
 		}
@@ -102,10 +102,7 @@ func isDummy(r *rule.Rule, v []byte) bool {
 			break
 		}
 	}
-	if len(v) > 256 {
-		return false
-	}
-	return isTemplate(v) || isMonotone(v) || saysExample(v)
+	return isTemplate(v) || isMonotone(v) || len(v) <= 256 && saysExample(v)
 }
 
 // saysExample reports whether v holds a word that in the body of a token is a statement, not chance.

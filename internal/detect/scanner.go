@@ -70,7 +70,8 @@ func (s *Scanner) try(r *rule.Rule, data []byte, h hit) (Match, bool) {
 	to := min(len(data), h.pos+windowAfter(r)+1)
 	head := h.pos-windowBefore(r) <= 0
 	match, secret, ok := r.Find(data[from:to], h.pos-from, int(h.n), head)
-	if !ok {
+	if !ok || to < len(data) && from+match[1] == to {
+		// A match that fills its window may go on behind it: what is reported would be a part of something else.
 		return Match{}, false
 	}
 	m := Match{
@@ -110,17 +111,25 @@ func (s *Scanner) tryValue(r *rule.Rule, data []byte, h hit) (Match, bool) {
 // judge applies the rule's filters and check to a candidate.
 func (s *Scanner) judge(m *Match, data []byte) bool {
 	r := m.Rule
-	if !r.Passes(m.Secret) || !r.KeepsPlaceholders() && !r.Generic && isDummy(r, m.Secret) {
+	if !r.Passes(m.Secret) || !r.Filters.Placeholders && !r.Generic && isDummy(r, m.Secret) {
+		return false
+	}
+	if !(r.Generic && r.ByValue()) && !s.e.words.fitsShape(r, m.Secret) {
 		return false
 	}
 	if !s.e.opts.KeepIgnored && s.ignored(m, data) {
 		return false
 	}
-	switch v := r.Verify(m.Secret, data[m.MatchStart:m.MatchEnd]); v.Outcome {
-	case rule.Refuted:
+	v := r.Verify(m.Secret, data[m.MatchStart:m.MatchEnd])
+	switch {
+	case v.Outcome == rule.Refuted:
 		return false
-	case rule.Proven:
+	case v.Outcome == rule.Proven:
 		m.Confidence = magpie.ConfidenceProven
+	case v.Downgraded:
+		m.Confidence = magpie.ConfidenceLow
+	}
+	if v.Reason != "" {
 		m.Reason += " and " + v.Reason
 	}
 	return true

@@ -15,10 +15,10 @@ const (
 	Proven                 // its checksum or structure is right
 )
 
-// Verdict is the result of a check, with the reason in words.
+// Verdict is the result of a check.
 type Verdict struct {
 	Outcome    Outcome
-	Reason     string // completes "reported because …"; empty if Unknown
+	Reason     string // completes "reported because … and"; may be empty
 	Downgraded bool   // it is real but of little use as it stands, such as an encrypted key
 }
 
@@ -27,8 +27,18 @@ type Check func(secret, match []byte) Verdict
 
 // checks is the closed list of functions that rules can name.
 var checks = map[string]Check{
-	"aws-key-id":   checkAWSKeyID,
-	"github-token": checkGitHub,
+	"atlassian-dc-token": checkAtlassianDC,
+	"atlassian-token":    checkAtlassian,
+	"aws-key-id":         checkAWSKeyID,
+	"bech32":             checkBech32,
+	"crc-base62":         checkCRCBase62,
+	"discord-token":      checkDiscord,
+	"gitlab-token":       checkGitLab,
+	"grafana-token":      checkGrafana,
+	"jwt":                checkJWT,
+	"nkey-seed":          checkNKeySeed,
+	"pem-key":            checkPEMKey,
+	"pgp-key":            checkPGPKey,
 }
 
 // CheckNames lists the names that a rule's check field may hold.

@@ -40,11 +40,6 @@ func (r *Rule) Passes(secret []byte) bool {
 	return r.Filters.Entropy == 0 || Entropy(secret) >= r.Filters.Entropy
 }
 
-// KeepsPlaceholders reports whether the rule wants values that look like dummies.
-func (r *Rule) KeepsPlaceholders() bool {
-	return r.Filters.Placeholders
-}
-
 // containsFold reports whether b holds the lower-case text word, whatever the case.
 func containsFold(b []byte, word string) bool {
 	for i := 0; i+len(word) <= len(b); i++ {

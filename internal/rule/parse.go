@@ -8,6 +8,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 
@@ -196,6 +197,12 @@ func (c *compiler) filters(r *Rule) {
 		r.require = append(r.require, cl)
 	}
 	r.Filters.Stopwords = lowerAll(r.Filters.Stopwords)
+	r.Filters.Allow = unmark(r.Filters.Allow)
+	switch r.Filters.Shape {
+	case "", "password", "random", "login":
+	default:
+		c.fail("filters.shape %q is not one of password, random, login", r.Filters.Shape)
+	}
 	for _, p := range r.Filters.Paths {
 		if !validGlob(p) {
 			c.fail("filters.paths: %q is not a valid glob", p)
@@ -215,12 +222,13 @@ func (c *compiler) pattern(r *Rule) {
 		c.fail("pattern: %s", err)
 		return
 	}
-	r.re, err = regexp.Compile(r.Pattern)
-	if err != nil {
-		c.fail("pattern: %s", err)
-		return
+	group := -1
+	for i, name := range tree.CapNames() {
+		if name == "secret" {
+			group = i
+		}
 	}
-	if r.secret = r.re.SubexpIndex("secret"); r.secret < 0 {
+	if group < 0 {
 		c.fail("pattern has no group (?P<secret>…)")
 	}
 	if r.Name != "" {
@@ -232,19 +240,18 @@ func (c *compiler) pattern(r *Rule) {
 	}
 	c.window(r, sh)
 	r.offset = sh.offset
+	r.secret = group + 1
 	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
 	begin := `\A`
 	if r.offset < 0 {
 		begin = ""
 	}
-	r.ctx, err = regexp.Compile(begin + `(?s:.)(` + r.Pattern + `)`)
-	if err == nil {
-		r.head, err = regexp.Compile(begin + `(` + r.Pattern + `)`)
-	}
-	if err != nil {
-		c.fail("pattern: %s", err)
-	}
-	r.secret++
+	r.compiled = sync.OnceValue(func() *program {
+		return &program{
+			ctx:  regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
+			head: regexp.MustCompile(begin + `(` + r.Pattern + `)`),
+		}
+	})
 }
 
 // window sets or checks how far the rule looks.
@@ -276,17 +283,21 @@ func (r *Rule) lowerAnchors() []anchor {
 
 // value compiles a rule that is recognised by a value assigned to a name.
 func (c *compiler) value(r *Rule) {
-	var err error
-	if r.re, err = regexp.Compile(`\A(?:` + r.Value + `)\z`); err != nil {
+	if _, err := syntax.Parse(r.Value, syntax.Perl); err != nil {
 		c.fail("value: %s", err)
 	}
-	if r.Name != "" {
-		if r.name, err = regexp.Compile(`(?i)` + r.Name); err != nil {
-			c.fail("name: %s", err)
-		}
+	if _, err := syntax.Parse(r.Name, syntax.Perl); err != nil {
+		c.fail("name: %s", err)
 	}
-	if sh := r.Filters.Shape; r.Generic && sh != "password" && sh != "random" {
-		c.fail("filters.shape %q is not one of password, random", sh)
+	r.compiled = sync.OnceValue(func() *program {
+		p := &program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
+		if r.Name != "" {
+			p.name = regexp.MustCompile(`(?i)` + r.Name)
+		}
+		return p
+	})
+	if r.Generic && r.Filters.Shape == "" {
+		c.fail("a generic rule by value needs filters.shape")
 	}
 	if len(r.Literals) > 0 {
 		c.fail("a rule by value takes keywords, not literals")

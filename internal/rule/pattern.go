@@ -9,7 +9,7 @@ import (
 // maxPrefixes bounds the set of leading strings that is worked out for a pattern, and maxPrefixLen their length.
 const (
 	maxPrefixes  = 512
-	maxPrefixLen = 16
+	maxPrefixLen = 64
 )
 
 // shape is what the syntax tree of a pattern tells about its matches.
@@ -175,6 +175,15 @@ func expand(re *syntax.Regexp) (set []prefix, exact bool) {
 	case syntax.OpQuest:
 		set, exact = expand(re.Sub[0])
 		return append(set, prefix{}), exact
+	case syntax.OpPlus:
+		set, _ = expand(re.Sub[0])
+		return set, false
+	case syntax.OpRepeat:
+		if re.Min < 1 {
+			break
+		}
+		set, exact = expand(re.Sub[0])
+		return set, exact && re.Min == 1 && re.Max == 1
 	case syntax.OpAlternate:
 		for _, sub := range re.Sub {
 			s, e := expand(sub)
@@ -210,7 +219,7 @@ func expandClass(ranges []rune) ([]prefix, bool) {
 	var set []prefix
 	for i := 0; i < len(ranges); i += 2 {
 		for r := ranges[i]; r <= ranges[i+1]; r++ {
-			if len(set) == 12 {
+			if len(set) == 40 {
 				return []prefix{{}}, false
 			}
 			set = append(set, prefix{text: string(r)})

@@ -39,14 +39,21 @@ type Rule struct {
 
 	Source string // file the rule was read from, for messages
 
-	re      *regexp.Regexp // the pattern without context, or the value
-	ctx     *regexp.Regexp // the pattern after one byte of context, anchored where offset is fixed
-	head    *regexp.Regexp // the same at the very start of a file
-	name    *regexp.Regexp
-	secret  int // index of the secret's group in re
-	offset  int // bytes between the start of a match and the anchor; -1 if not fixed
-	check   Check
-	require []class
+	// Compiling expressions is most of the time that a catalogue takes to load, and most rules never meet their anchor,
+	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
+	compiled func() *program
+	secret   int // index of the secret's group in the pattern, counted from the group around it
+	offset   int // bytes between the start of a match and the anchor; -1 if not fixed
+	check    Check
+	require  []class
+}
+
+// program is the compiled form of a rule's expressions.
+type program struct {
+	ctx   *regexp.Regexp // the pattern after one byte of context, anchored where offset is fixed
+	head  *regexp.Regexp // the same at the very start of a file
+	value *regexp.Regexp
+	name  *regexp.Regexp // nil if any name will do
 }
 
 // Window is how many bytes before the start of an anchor and after its start a verdict may depend on.
@@ -63,7 +70,8 @@ type Filters struct {
 	Allow     []string `yaml:"allow"`     // values that are published examples and no secrets
 	Paths     []string `yaml:"paths"`     // globs of files in which the rule is silent
 
-	// Shape is for generic rules by value: "password" for what people think up, "random" for what machines make.
+	// Shape asks for more than a pattern can say: "password" for what people think up, "random" for what machines make,
+	// "login" for base64 of user:password. Dictionary words, names and dummies have none of these shapes.
 	Shape string `yaml:"shape"`
 
 	// Placeholders says whether values that are plainly dummies ("xxxx", "<token>", "your-token-here") are let through;
@@ -103,10 +111,11 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 	if r.offset >= 0 {
 		return r.findAnchored(window, at, head)
 	}
+	p := r.compiled()
 	for from := 0; from <= at; {
-		re := r.head
+		re := p.head
 		if from > 0 || !head {
-			re = r.ctx
+			re = p.ctx
 		}
 		loc := re.FindSubmatchIndex(window[from:])
 		if loc == nil || from+loc[0] > at {
@@ -123,10 +132,11 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 
 func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
 	start := at - r.offset
-	re := r.head
+	p := r.compiled()
+	re := p.head
 	switch {
 	case start > 0:
-		re, start = r.ctx, start-1
+		re, start = p.ctx, start-1
 	case start < 0 || !head:
 		return match, secret, false
 	}
@@ -139,10 +149,8 @@ func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]
 
 // MatchValue reports whether name and value are what a rule by value looks for.
 func (r *Rule) MatchValue(name, value []byte) bool {
-	if r.name != nil && !r.name.Match(name) {
-		return false
-	}
-	return r.re == nil || r.re.Match(value)
+	p := r.compiled()
+	return (p.name == nil || p.name.Match(name)) && p.value.Match(value)
 }
 
 // Verify runs the rule's check, if it has one, on a secret and the whole match that it stands in.

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -146,4 +149,40 @@ func TestPlaceAgainstGitLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPlaceRealRepository compares some hundred blobs of the repository named by MAGPIE_TEST_REPO.
+func TestPlaceRealRepository(t *testing.T) {
+	dir := os.Getenv("MAGPIE_TEST_REPO")
+	if dir == "" {
+		t.Skip("MAGPIE_TEST_REPO names no repository; generated ones are compared by TestPlaceAgainstGitLog")
+	}
+	repo := gittest.At(t, dir)
+	want := oracle(repo)
+	var blobs []magpie.Hash
+	for _, b := range slices.Sorted(maps.Keys(want)) {
+		if len(blobs) < 500 && (b[1] == '7' || b[1] == '3') {
+			blobs = append(blobs, b)
+		}
+	}
+	r, err := pack.Open(dir, pack.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	got, report, err := git.Place(context.Background(), r, blobs, git.PlaceOptions{})
+	if err != nil || report.Skipped != 0 {
+		t.Fatalf("Place: %v, skipped %v", err, report.Why)
+	}
+	took, n := time.Since(start), 0
+	for _, b := range blobs {
+		slices.Sort(want[b])
+		have := placed(got[b])
+		slices.Sort(have)
+		n += len(have)
+		if diff := gocmp.Diff(want[b], have); diff != "" {
+			t.Errorf("blob %s (-git +ours):\n%s", b, diff)
+		}
+	}
+	t.Logf("%d blobs, %d introductions in %v", len(blobs), n, took)
 }

@@ -30,6 +30,9 @@ func New(t testing.TB, format string) *Repo {
 	return r
 }
 
+// At returns the repository that is at dir already, for tests on real ones. They must not change it.
+func At(t testing.TB, dir string) *Repo { return &Repo{t: t, Dir: dir} }
+
 // Env is the environment in which git ignores the user's and the machine's configuration.
 func Env() []string {
 	return append(os.Environ(),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"sync"
 
 	"magpie/internal/git"
 )
@@ -66,9 +67,14 @@ func (e raw) append(b []byte) []byte {
 	return append(b, deflate(e.data)...)
 }
 
+// writers are reused, because each is large.
+var writers = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+
 func deflate(data []byte) []byte {
 	var z bytes.Buffer
-	w := zlib.NewWriter(&z)
+	w := writers.Get().(*zlib.Writer)
+	defer writers.Put(w)
+	w.Reset(&z)
 	w.Write(data)
 	w.Close()
 	return z.Bytes()

@@ -279,7 +279,7 @@ func TestBodyTimeoutIsExplained(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}))
-	resp, err := localGuard(t, ca).Client(200 * time.Millisecond).Get(url)
+	resp, err := localGuard(t, ca).Client(2 * time.Second).Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

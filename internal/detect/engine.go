@@ -28,8 +28,6 @@ type Engine struct {
 	filter *prefilter
 	lits   []literal
 	words  *lexicon
-	before int // most bytes before an anchor that any verdict depends on
-	after  int
 }
 
 // literal is an anchor with the rules that have it.
@@ -56,8 +54,6 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 		}
 		e.byID[r.ID] = r
 		e.rules = append(e.rules, r)
-		e.before = max(e.before, windowBefore(r)+1)
-		e.after = max(e.after, windowAfter(r)+1)
 		r.Anchors(func(text string, exact bool) {
 			n, ok := known[key{text, exact}]
 			if !ok {
@@ -98,6 +94,8 @@ type Match struct {
 	// WindowStart and WindowEnd bound the bytes of the file that decided about this match: in any other file that has
 	// the same bytes (and the same file ends, where the window touches them) it stands as well.
 	WindowStart, WindowEnd int
+
+	ignored bool // a comment on its line says so
 }
 
 // Clone returns a copy of m that does not share memory with the data scanned.

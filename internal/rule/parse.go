@@ -240,6 +240,8 @@ func (c *compiler) pattern(r *Rule) {
 	}
 	c.window(r, sh)
 	r.offset = sh.offset
+	first := flatten(tree, nil)[0]
+	r.edge = first.Op == syntax.OpWordBoundary
 	r.secret = group + 1
 	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
 	begin := `\A`

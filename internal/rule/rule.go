@@ -42,8 +42,9 @@ type Rule struct {
 	// Compiling expressions is most of the time that a catalogue takes to load, and most rules never meet their anchor,
 	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
 	compiled func() *program
-	secret   int // index of the secret's group in the pattern, counted from the group around it
-	offset   int // bytes between the start of a match and the anchor; -1 if not fixed
+	secret   int  // index of the secret's group in the pattern, counted from the group around it
+	offset   int  // bytes between the start of a match and the anchor; -1 if not fixed
+	edge     bool // the pattern begins at a word boundary
 	check    Check
 	require  []class
 }
@@ -132,6 +133,9 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 
 func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
 	start := at - r.offset
+	if r.edge && start > 0 && isWord(window[start-1]) == isWord(window[start]) {
+		return match, secret, false // no need to ask the expression
+	}
 	p := r.compiled()
 	re := p.head
 	switch {
@@ -160,3 +164,5 @@ func (r *Rule) Verify(secret, match []byte) Verdict {
 	}
 	return r.check(secret, match)
 }
+
+func isWord(c byte) bool { return isAlnum(c) || c == '_' }

@@ -1,0 +1,348 @@
+// Package decode finds encoded text in bytes and decodes it: base64 in both alphabets, padded or not, on one line or
+// many; hexadecimal; percent-encoding; UTF-16 of either byte order, with or without a mark.
+//
+// The one idea: a secret that is hidden in an encoding is text again once decoded, so a run of encoded characters whose
+// first few bytes do not decode to text is dropped after looking at a dozen bytes. That keeps the cost on ordinary
+// source to a few percent of a scan. A Segment says where its run stands in the source, so that what is found in it can
+// be shown in the file as it was committed.
+//
+// It decodes one layer; callers that want what is encoded twice give it the decoded bytes again. It knows no compressed
+// formats and no archives.
+package decode
+
+import (
+	"bytes"
+	"encoding/base64"
+)
+
+// Limits of what is decoded.
+const (
+	MinRun = 20        // shortest run of base64, in characters
+	MaxRun = 256 << 10 // longest run of any kind, in bytes; longer ones are counted in Skipped
+	minHex = 32
+	maxURL = 4 << 10
+)
+
+// Segment is one decoded run.
+type Segment struct {
+	Start, End int    // of the run in the source
+	Kind       string // "base64", "hex", "percent" or "utf-16"
+	Data       []byte // the decoded text; valid until the next segment
+	Unit       int    // source bytes to a decoded byte, if that is the same throughout; otherwise 0
+}
+
+// Decoder decodes for one goroutine; it keeps a buffer from call to call.
+type Decoder struct {
+	buf     []byte
+	joined  []byte
+	Skipped int // runs of the last call that were text but longer than MaxRun
+}
+
+// Segments calls emit with each decodable run that starts in data[from:to]. A run may reach beyond to.
+func (d *Decoder) Segments(data []byte, from, to int, emit func(Segment)) {
+	d.Skipped = 0
+	d.runs(data, from, to, emit)
+	d.percents(data, from, to, emit)
+	if bytes.IndexByte(data[from:to], 0) >= 0 {
+		d.wide(data, from, to, emit)
+	}
+}
+
+// Character classes, as bits.
+const (
+	inBase64 = 1 << iota
+	inHex
+	inURL
+)
+
+var class = func() (t [256]byte) {
+	for c := range 256 {
+		b := byte(c)
+		alnum := b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z'
+		if alnum || b == '+' || b == '/' || b == '-' || b == '_' {
+			t[c] |= inBase64
+		}
+		if b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'f' {
+			t[c] |= inHex
+		}
+		if b > ' ' && b < 0x7f && bytes.IndexByte([]byte("\"'`<>\\"), b) < 0 {
+			t[c] |= inURL
+		}
+	}
+	return t
+}()
+
+// runs finds runs of base64 and hexadecimal digits. It looks at every MinRun-th byte only: where that is no digit, no
+// run of MinRun covers it.
+func (d *Decoder) runs(data []byte, from, to int, emit func(Segment)) {
+	for i := from; i+MinRun <= len(data) && i < to; {
+		p := i + MinRun - 1
+		for p >= i && class[data[p]]&inBase64 != 0 {
+			p--
+		}
+		if p >= i {
+			i = p + 1
+			continue
+		}
+		start, end := i, i+MinRun
+		for end < len(data) && class[data[end]]&inBase64 != 0 {
+			end++
+		}
+		if start == from && from > 0 && class[data[from-1]]&inBase64 != 0 {
+			i = end // it began before from
+			continue
+		}
+		i = d.run(data, start, end, emit)
+	}
+}
+
+// run decodes one run and returns where to go on.
+func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
+	if text, ok := d.hex(data[start:end]); ok {
+		emit(Segment{Start: start, End: end, Kind: "hex", Data: text})
+		return end
+	}
+	if !startsAsText(data[start:end]) {
+		return end
+	}
+	digits, stop := d.join(data, start, end)
+	if len(digits) > MaxRun {
+		d.Skipped++
+		return stop
+	}
+	text, ok := d.base64(digits)
+	for stop < len(data) && stop-end < 2 && data[stop] == '=' {
+		stop++
+	}
+	if ok {
+		emit(Segment{Start: start, End: stop, Kind: "base64", Data: text})
+	}
+	return stop
+}
+
+// join collects the digits of a run that goes on over lines, as in MIME and in wrapped YAML: lines of at least 60
+// digits, each indented by at most 16 blanks.
+func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
+	d.joined = append(d.joined[:0], data[start:end]...)
+	line := end - start
+	for line >= 60 && len(d.joined) <= MaxRun {
+		p := end
+		if p < len(data) && data[p] == '\r' {
+			p++
+		}
+		if p >= len(data) || data[p] != '\n' {
+			break
+		}
+		p++
+		indent := p
+		for p < len(data) && p-indent < 16 && (data[p] == ' ' || data[p] == '\t') {
+			p++
+		}
+		next := p
+		for next < len(data) && class[data[next]]&inBase64 != 0 {
+			next++
+		}
+		if next == p {
+			break
+		}
+		d.joined = append(d.joined, data[p:next]...)
+		line, end = next-p, next
+	}
+	return d.joined, end
+}
+
+// startsAsText reports whether the first twelve characters of a base64 run decode to text. UTF-16 counts as well, since
+// PowerShell encodes its commands so.
+func startsAsText(run []byte) bool {
+	var head [12]byte
+	for i := range head {
+		head[i] = standard(run[i])
+	}
+	var out [9]byte
+	if _, err := base64.StdEncoding.Decode(out[:], head[:]); err != nil {
+		return false
+	}
+	if isText(out[:]) {
+		return true
+	}
+	for i := 1; i < len(out); i += 2 {
+		if out[i] != 0 || !isTextByte(out[i-1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// standard maps the URL-safe alphabet to the standard one.
+func standard(c byte) byte {
+	switch c {
+	case '-':
+		return '+'
+	case '_':
+		return '/'
+	}
+	return c
+}
+
+func isTextByte(c byte) bool { return c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r' }
+
+func isText(b []byte) bool {
+	for _, c := range b {
+		if !isTextByte(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// mostlyText reports whether at least nine of ten bytes are ASCII text or part of UTF-16 of it.
+func mostlyText(b []byte) bool {
+	n := 0
+	for i, c := range b {
+		if isTextByte(c) || c >= 0x80 || c == 0 && i > 0 && isTextByte(b[i-1]) {
+			n++
+		}
+	}
+	return n*10 >= len(b)*9
+}
+
+func (d *Decoder) base64(digits []byte) ([]byte, bool) {
+	for i, c := range digits {
+		digits[i] = standard(c)
+	}
+	digits = digits[:len(digits)-boolInt(len(digits)%4 == 1)]
+	d.buf = grow(d.buf, len(digits))
+	n, err := base64.RawStdEncoding.Decode(d.buf, digits)
+	if err != nil {
+		// Stray bits at the end are no reason to lose what stands before them.
+		if n, err = base64.RawStdEncoding.Decode(d.buf, digits[:len(digits)&^3]); err != nil {
+			return nil, false
+		}
+	}
+	return d.buf[:n], mostlyText(d.buf[:n])
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// hex decodes a run that is hexadecimal throughout and gives text.
+func (d *Decoder) hex(run []byte) ([]byte, bool) {
+	if len(run) < minHex || len(run)%2 == 1 || len(run) > MaxRun {
+		return nil, false
+	}
+	for i := 0; i < 16; i += 2 {
+		if !isTextByte(unhex(run[i])<<4 | unhex(run[i+1])) {
+			return nil, false
+		}
+	}
+	d.buf = grow(d.buf, len(run)/2)
+	for i := 0; i < len(run); i += 2 {
+		if class[run[i]]&class[run[i+1]]&inHex == 0 {
+			return nil, false
+		}
+		d.buf[i/2] = unhex(run[i])<<4 | unhex(run[i+1])
+	}
+	text := d.buf[:len(run)/2]
+	return text, isText(text)
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 0xff
+}
+
+// percents finds runs without blanks and quotes in which %XX stands.
+func (d *Decoder) percents(data []byte, from, to int, emit func(Segment)) {
+	for i := from; i < to; {
+		n := bytes.IndexByte(data[i:], '%')
+		if n < 0 || i+n >= len(data)-2 {
+			return
+		}
+		p := i + n
+		if class[data[p+1]]&class[data[p+2]]&inHex == 0 {
+			i = p + 1
+			continue
+		}
+		start, end := p, p+3
+		for start > 0 && p-start < maxURL && class[data[start-1]]&inURL != 0 {
+			start--
+		}
+		for end < len(data) && end-p < maxURL && class[data[end]]&inURL != 0 {
+			end++
+		}
+		if start >= from && start < to && end-start >= MinRun {
+			emit(Segment{Start: start, End: end, Kind: "percent", Data: d.percent(data[start:end])})
+		}
+		i = end
+	}
+}
+
+func (d *Decoder) percent(run []byte) []byte {
+	d.buf = grow(d.buf, len(run))
+	n := 0
+	for i := 0; i < len(run); i++ {
+		c := run[i]
+		if c == '%' && i+2 < len(run) && class[run[i+1]]&class[run[i+2]]&inHex != 0 {
+			c = unhex(run[i+1])<<4 | unhex(run[i+2])
+			i += 2
+		}
+		d.buf[n] = c
+		n++
+	}
+	return d.buf[:n]
+}
+
+// wide finds runs of ASCII in UTF-16 of either byte order.
+func (d *Decoder) wide(data []byte, from, to int, emit func(Segment)) {
+	for i := from; i < to; {
+		n := bytes.IndexByte(data[i:], 0)
+		if n < 0 {
+			return
+		}
+		zero := i + n
+		little := zero > from && isTextByte(data[zero-1]) && (zero+2 >= len(data) || data[zero+2] == 0)
+		start := zero
+		if little {
+			start--
+		}
+		end := start
+		for end+1 < len(data) && end-start < MaxRun && isWide(data[end], data[end+1], little) {
+			end += 2
+		}
+		if end-start >= 2*MinRun/2 {
+			emit(Segment{Start: start, End: end, Kind: "utf-16", Data: d.narrow(data[start:end], little), Unit: 2})
+		}
+		i = max(end, zero+1)
+	}
+}
+
+func isWide(a, b byte, little bool) bool {
+	if little {
+		return b == 0 && isTextByte(a)
+	}
+	return a == 0 && isTextByte(b)
+}
+
+func (d *Decoder) narrow(run []byte, little bool) []byte {
+	d.buf = grow(d.buf, len(run)/2)
+	for i := range d.buf[:len(run)/2] {
+		d.buf[i] = run[2*i+boolInt(!little)]
+	}
+	return d.buf[:len(run)/2]
+}
+
+func grow(b []byte, n int) []byte {
+	if cap(b) < n {
+		return make([]byte, n+n/2)
+	}
+	return b[:n]
+}

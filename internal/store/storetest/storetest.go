@@ -116,3 +116,19 @@ func Exec(ctx context.Context, tx *store.Tx, statement string) error {
 	}
 	return err
 }
+
+// UnfinishedJobs counts the jobs that wait or run, so that a test can see when all consequences have happened.
+func UnfinishedJobs(ctx context.Context, db *store.DB) (int, error) {
+	var n int
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		const query = `SELECT count(*) FROM river_job WHERE state IN ('available', 'pending', 'running', 'retryable', 'scheduled')`
+		switch native := tx.Native().(type) {
+		case *sql.Tx:
+			return native.QueryRowContext(ctx, query).Scan(&n)
+		case pgx.Tx:
+			return native.QueryRow(ctx, query).Scan(&n)
+		}
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,81 @@
+package scan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"magpie"
+	"magpie/internal/store"
+)
+
+// hash makes a recognisable object id.
+func hash(c byte) magpie.Hash {
+	b := make([]byte, 40)
+	for i := range b {
+		b[i] = c
+	}
+	return magpie.Hash(b)
+}
+
+func scanned(ref string, h magpie.Hash) store.Tip {
+	return store.Tip{Tip: magpie.Tip{Ref: ref, Hash: h}, ScannedAt: time.Unix(1, 0)}
+}
+
+func baseline(ref string, h magpie.Hash) store.Tip {
+	return store.Tip{Tip: magpie.Tip{Ref: ref, Hash: h}}
+}
+
+func event(changes ...magpie.RefChange) []store.Delivery {
+	return []store.Delivery{{Push: magpie.Push{Changes: changes}}}
+}
+
+func TestPlan(t *testing.T) {
+	a, b, c, d := hash('a'), hash('b'), hash('c'), hash('d')
+	zero := magpie.Hash("0000000000000000000000000000000000000000")
+	main := func(h magpie.Hash) []magpie.Tip { return []magpie.Tip{{Ref: "refs/heads/main", Hash: h}} }
+	tests := []struct {
+		name       string
+		known      []store.Tip
+		now        []magpie.Tip
+		deliveries []store.Delivery
+		wants      []magpie.Hash
+		haves      []magpie.Hash
+		optional   []magpie.Hash
+	}{
+		{"nothing moved", []store.Tip{scanned("refs/heads/main", a)}, main(a), nil, nil, []magpie.Hash{a}, nil},
+		{"an ordinary push", []store.Tip{scanned("refs/heads/main", a)}, main(b),
+			event(magpie.RefChange{From: a, To: b}), []magpie.Hash{b}, []magpie.Hash{a}, nil},
+		{"a push that no event announced", []store.Tip{scanned("refs/heads/main", a)}, main(b), nil, []magpie.Hash{b}, []magpie.Hash{a}, nil},
+		{"pushed and forced away before the look", []store.Tip{scanned("refs/heads/main", a)}, main(c),
+			event(magpie.RefChange{From: a, To: b}, magpie.RefChange{From: b, To: c}), []magpie.Hash{c}, []magpie.Hash{a}, []magpie.Hash{b}},
+		{"forced away back to where it was", []store.Tip{scanned("refs/heads/main", a)}, main(a),
+			event(magpie.RefChange{From: a, To: b}, magpie.RefChange{From: b, To: a}), nil, []magpie.Hash{a}, []magpie.Hash{b}},
+		{"a new branch at a known commit", []store.Tip{scanned("refs/heads/main", a)},
+			append(main(a), magpie.Tip{Ref: "refs/heads/new", Hash: a}), event(magpie.RefChange{From: zero, To: a}), nil, []magpie.Hash{a}, nil},
+		{"a deleted branch that was scanned", []store.Tip{scanned("refs/heads/main", a), scanned("refs/heads/old", b)}, main(a),
+			event(magpie.RefChange{From: b, To: zero}), nil, []magpie.Hash{a, b}, nil},
+		{"a deleted branch that nobody looked at", []store.Tip{scanned("refs/heads/main", a)}, main(a),
+			event(magpie.RefChange{From: d, To: zero}), nil, []magpie.Hash{a}, []magpie.Hash{d}},
+		{"a push on a baseline", []store.Tip{baseline("refs/heads/main", a)}, main(b),
+			event(magpie.RefChange{From: a, To: b}), []magpie.Hash{b}, []magpie.Hash{a}, nil},
+		{"a push that came before the baseline was taken", []store.Tip{baseline("refs/heads/main", b)}, main(b),
+			event(magpie.RefChange{From: a, To: b}), nil, []magpie.Hash{a}, []magpie.Hash{b}},
+		{"the first push to an empty repository", nil, main(a), event(magpie.RefChange{From: zero, To: a}), []magpie.Hash{a}, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := plan(tt.known, tt.now, tt.deliveries)
+			if diff := cmp.Diff(tt.wants, got.request.Wants); diff != "" {
+				t.Errorf("wants (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.haves, got.request.Haves); diff != "" {
+				t.Errorf("haves (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.optional, got.optional); diff != "" {
+				t.Errorf("optional wants (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

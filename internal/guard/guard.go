@@ -134,7 +134,7 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		defer cancel()
 		return nil, explain(req.Context(), req.URL.Host, err)
 	}
-	resp.Body = &body{ReadCloser: resp.Body, req: req, cancel: cancel}
+	resp.Body = &body{ReadCloser: resp.Body, req: req, ctx: ctx, cancel: cancel}
 	return resp, nil
 }
 
@@ -142,12 +142,23 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 type body struct {
 	io.ReadCloser
 	req    *http.Request
+	ctx    context.Context // the request's, with its time limit
 	cancel func()
+	ended  bool // the end was reached in time
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) && !b.ended {
+		// When time is up the connection is closed, and a server that notices may end its answer in good order before we
+		// stop reading. Such an end is not one.
+		if late := b.ctx.Err(); late != nil {
+			err = late
+		} else {
+			b.ended = true
+		}
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = explain(b.req.Context(), b.req.URL.Host, err)
 	}

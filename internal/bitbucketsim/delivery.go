@@ -34,6 +34,7 @@ const (
 // Delivery is one entry of the delivery log.
 type Delivery struct {
 	ID       string // X-Request-Id
+	Number   int    // place in the log since the start, from 1
 	Hook     int    // webhook id
 	Repo     int    // repository id
 	Event    string
@@ -335,11 +336,12 @@ func (e *engine) finish(m *message, outcome string) {
 	if d.Start.IsZero() {
 		d.Start = time.Now()
 	}
+	e.finished++
+	d.Number = e.finished
 	e.log = append(e.log, d)
 	if over := len(e.log) - e.s.opt.DeliveryLog; over > e.s.opt.DeliveryLog/4 {
 		e.log = slices.Clone(e.log[over:])
 	}
-	e.finished++
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
@@ -350,7 +352,7 @@ func (d *Delivery) invocation() invocation {
 		desc = strconv.Itoa(d.Status)
 	}
 	return invocation{
-		ID: d.Start.UnixMicro(), Event: d.Event, Scope: eventScope{strconv.Itoa(d.Repo), "repository"},
+		ID: int64(d.Number), Event: d.Event, Scope: eventScope{strconv.Itoa(d.Repo), "repository"},
 		Start: millis(d.Start), Finish: millis(d.Start.Add(d.Duration)), Duration: d.Duration.Milliseconds(),
 		Request: &invocationRequest{d.URL, http.MethodPost}, Result: &invocationResult{desc, d.Outcome},
 	}

@@ -162,6 +162,9 @@ func (c *call) getRepo() (any, error) {
 func (c *call) viewRepo(r *repo) *repoView {
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
+	if now := c.s.index.repoByID[r.ID]; now != nil {
+		r = now
+	}
 	return c.s.repoView(r, true)
 }
 

@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -155,7 +153,8 @@ func (s *Server) listen() error {
 		Handler:           s.handler(),
 		TLSConfig:         &tls.Config{GetCertificate: s.ca.certificate},
 		ReadHeaderTimeout: 30 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0),
+		ErrorLog:          quiet,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only, as the real one
 	}
 	go s.http.ServeTLS(ln, "", "")
 	s.hooks.start()

@@ -2,6 +2,7 @@ package incident_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,12 @@ type batch struct {
 // TestOrderDoesNotMatter records the same batches in any order, some of them more than once, and cut in pieces, and
 // wants the same incidents and occurrences each time and nobody told twice.
 func TestOrderDoesNotMatter(t *testing.T) {
+	// Each play is some twenty transactions, so fewer than rapid's hundred by default; -rapid.checks asks for more.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("25"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	storetest.Each(t, register, func(t *testing.T, db *store.DB, _ *queue.Engine) {
 		b := newBundle(t, db)
 		round := 0

@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -320,3 +323,21 @@ func (b *bench) count(query string) (n int) {
 	}
 	return n
 }
+
+// rest does as somebody else would to a repository's webhooks, and returns the answer.
+func (b *bench) rest(method string, r magpie.Repo, path, body string) string {
+	b.Helper()
+	target := b.sim.URL() + "/rest/api/1.0/projects/" + r.ProjectKey + "/repos/" + r.Slug + "/webhooks" + path
+	req := must(http.NewRequestWithContext(b.ctx, method, target, strings.NewReader(body)))
+	admin := must(b.sim.CreateToken(bitbucketsim.TokenSpec{User: "magpie", Permissions: []string{"REPO_ADMIN", "PROJECT_READ"}}))
+	req.Header.Set("Authorization", "Bearer "+admin.Text)
+	req.Header.Set("Content-Type", "application/json")
+	resp := must(b.sim.Client().Do(req))
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		b.Fatalf("%s %s: %s", method, target, resp.Status)
+	}
+	return string(must(io.ReadAll(resp.Body)))
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -64,7 +64,11 @@ func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo ma
 		return complete(ctx, s.opts.DB, run) // the sync that sees this change adds a new job
 	}
 	t := task{Service: s, run: run, repo: repo, i: i}
-	if repo.Monitored && repo.State == magpie.RepoArchived && repo.Hook != magpie.HookInstalled {
+	if repo.Monitored && repo.State == magpie.RepoArchived {
+		if repo.Hook != magpie.HookPending {
+			return complete(ctx, s.opts.DB, run)
+		}
+		// Nobody can push to it, so it needs no webhook, only the look at what it holds.
 		return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return s.opts.Scans.FirstLook(ctx, tx, repo.ID, i.Autoscan) })
 	}
 	c, err := s.client(ctx, i)

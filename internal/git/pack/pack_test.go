@@ -72,7 +72,7 @@ func TestSpoolAgainstGit(t *testing.T) {
 		t.Run(format.String(), func(t *testing.T) {
 			t.Parallel()
 			repo := gittest.New(t, format.String())
-			repo.Generate(7, 300)
+			repo.Generate(7, 120)
 			repo.Git("repack", "-adq") // drops what no ref reaches
 			want := repo.Objects()
 			for name, args := range map[string][]string{
@@ -127,7 +127,7 @@ func TestWalkKinds(t *testing.T) {
 // TestWalkWithLittleMemory makes the walk drop its bases all the time and build them again.
 func TestWalkWithLittleMemory(t *testing.T) {
 	repo := gittest.New(t, "sha1")
-	repo.Generate(11, 300)
+	repo.Generate(11, 150)
 	repo.Git("repack", "-adq")
 	want := repo.Objects()
 	s := spool(t, repo.Pack("--delta-base-offset", "--no-reuse-delta", "--depth=200", "--window=50"), git.SHA1, pack.Limits{MaxRetained: 1})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func bigRepo(t testing.TB, n int) *gittest.Repo {
 // TestRealRepository compares the ids of all objects with git. An id is a hash over kind and content, so the right set
 // of ids means that every byte was right.
 func TestRealRepository(t *testing.T) {
-	repo := bigRepo(t, 400)
+	repo := bigRepo(t, 150)
 	want := map[string]string{}
 	for line := range strings.Lines(repo.Git("cat-file", "--batch-all-objects", "--unordered", "--batch-check")) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -60,6 +61,37 @@ func TestRealRepository(t *testing.T) {
 		t.Errorf("got %d objects, want %d; error %v, skipped %v", n, len(want), err, report.Why)
 	}
 	t.Logf("%d objects, %d bytes in %v", n, report.Bytes, time.Since(start))
+}
+
+// TestSpoolRealPack spools the packs of the repository as if they came from a server.
+func TestSpoolRealPack(t *testing.T) {
+	repo := bigRepo(t, 150)
+	paths, err := filepath.Glob(filepath.Join(repo.Dir, "objects/pack/*.pack"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no packs in %s: %v", repo.Dir, err)
+	}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		start := time.Now()
+		s, err := pack.Spool(context.Background(), f, t.TempDir(), git.SHA1, pack.Limits{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		spooled := time.Since(start)
+		report, err := s.Walk(context.Background(), git.WalkOptions{}, func(int) git.Visitor {
+			return func(git.Object) error { return nil }
+		})
+		if err != nil || report.Skipped != 0 || report.Objects != int64(s.Objects()) {
+			t.Errorf("got %d of %d objects; error %v, skipped %v", report.Objects, s.Objects(), err, report.Why)
+		}
+		t.Logf("%d bytes spooled in %v, %d objects of %d bytes walked in %v",
+			s.Size(), spooled, report.Objects, report.Bytes, time.Since(start)-spooled)
+	}
 }
 
 // BenchmarkWalk walks all objects of a spooled pack; BenchmarkSpool takes it in.

@@ -118,7 +118,7 @@ func (a *answer) Read(p []byte) (int, error) {
 	a.timer = time.AfterFunc(a.idle, func() { a.cancel(errSilent) })
 	n, err := a.resp.Body.Read(p)
 	a.timer.Stop()
-	if err != nil && err != io.EOF {
+	if err != nil && (err != io.EOF || a.ctx.Err() != nil) {
 		err = a.explain(err)
 	}
 	return n, err

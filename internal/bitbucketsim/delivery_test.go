@@ -377,3 +377,25 @@ func TestDeliveryLogHoldsNoSecret(t *testing.T) {
 		t.Error("a replay differs from the first delivery")
 	}
 }
+
+func TestAnnounce(t *testing.T) {
+	b := start(t, Options{WebhookInFlight: 2000})
+	rcv := receive(t)
+	b.hook(rocket, rcv.URL, "repo:refs_changed")
+	must(0, b.Announce(b.repo.ID, "admin"))
+	b.delivered()
+	body := rcv.all()[0].json
+	if changes, ok := body["changes"].([]any); !ok || len(changes) != 0 || body["commits"] != nil {
+		t.Errorf("changes = %v, want an empty list", body["changes"])
+	}
+	began := time.Now()
+	const n = 1000
+	for range n {
+		must(0, b.Announce(b.repo.ID, "", Change{Ref: "refs/heads/x", From: zeroHash, To: strings.Repeat("a", 40), Type: "ADD"}))
+	}
+	b.delivered()
+	t.Logf("%d deliveries in %v", n, time.Since(began))
+	if got := len(rcv.all()); got != n+1 {
+		t.Errorf("received %d, want %d", got, n+1)
+	}
+}

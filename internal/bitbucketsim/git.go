@@ -17,6 +17,8 @@ var gitBinary = sync.OnceValues(func() (string, error) { return exec.LookPath("g
 
 // serveGit answers /scm/{key}/{slug}.git/… by `git http-backend` behind the authentication wall.
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
+	s.gits.Add(1)
+	defer s.gits.Done()
 	who := s.identify(r)
 	if get(&s.faults, &s.faults.noHTTP) {
 		gitRefuse(w, http.StatusNotFound, "HTTP(S) hosting is disabled")

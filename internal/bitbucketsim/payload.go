@@ -2,6 +2,7 @@ package bitbucketsim
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -77,17 +78,36 @@ func (s *Server) refsChanged(r *repo, by *user, changes []Change) error {
 	return s.fire(r, "repo:refs_changed", func() (any, error) { return s.refsChangedBody(r, by, changes) })
 }
 
-func (s *Server) refsChangedBody(r *repo, by *user, changes []Change) (any, error) {
-	b := refsChangedBody{EventKey: "repo:refs_changed", Date: s.date()}
+// Announce fires a repo:refs_changed with exactly these changes and no commits, whatever the repository holds, and
+// logs no activity. It costs no git process, so it suits load runs, and events without changes.
+func (s *Server) Announce(repoID int, by string, changes ...Change) error {
+	r := s.snapshot(repoID)
 	s.mu.RLock()
+	who := s.pusher(by)
+	s.mu.RUnlock()
+	if r == nil || who == nil {
+		return fmt.Errorf("announcing for repository %d as %q: no such repository or user", repoID, by)
+	}
+	return s.fire(r, "repo:refs_changed", func() (any, error) { return s.bareBody(r, who, changes), nil })
+}
+
+// bareBody is a refs_changed without commits.
+func (s *Server) bareBody(r *repo, by *user, changes []Change) refsChangedBody {
+	b := refsChangedBody{EventKey: "repo:refs_changed", Date: s.date(), Changes: []changeView{}}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if now := s.index.repoByID[r.ID]; now != nil {
 		r = now
 	}
 	b.Actor, b.Repository = s.userView(by, s.ver.payloadLinks()), s.repoView(r, s.ver.payloadLinks())
-	s.mu.RUnlock()
 	for _, c := range changes {
 		b.Changes = append(b.Changes, makeChange(c))
 	}
+	return b
+}
+
+func (s *Server) refsChangedBody(r *repo, by *user, changes []Change) (any, error) {
+	b := s.bareBody(r, by, changes)
 	if !s.ver.payloadCommits() {
 		return b, nil
 	}

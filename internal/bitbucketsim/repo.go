@@ -20,20 +20,25 @@ type Repo struct {
 
 // CreateRepo creates an empty repository in a project and returns it.
 func (s *Server) CreateRepo(projectKey, name string) (Repo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.findProject(projectKey)
-	if p == nil {
-		return Repo{}, fmt.Errorf("no project %s", projectKey)
-	}
-	r := &repo{ProjectID: p.ID, Name: name, DefaultBranch: "refs/heads/" + s.opt.DefaultBranch}
-	if err := s.addRepo(r); err != nil {
+	r, err := s.enterRepo(projectKey, name)
+	if err != nil {
 		return Repo{}, err
 	}
 	if err := s.makeGitDir(r); err != nil {
 		return Repo{}, err
 	}
-	return s.publicRepo(r), nil
+	return s.Repo(r.ID)
+}
+
+func (s *Server) enterRepo(projectKey, name string) (*repo, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.findProject(projectKey)
+	if p == nil {
+		return nil, fmt.Errorf("no project %s", projectKey)
+	}
+	r := &repo{ProjectID: p.ID, Name: name, DefaultBranch: "refs/heads/" + s.opt.DefaultBranch}
+	return r, s.addRepo(r)
 }
 
 // addRepo gives a repository its ids and enters it; s.mu must be held.

@@ -48,6 +48,7 @@ type Server struct {
 	closing sync.Once
 	closed  error
 	hooks   *engine
+	gits    sync.WaitGroup // git processes of running requests
 
 	mu    sync.RWMutex
 	st    state
@@ -167,6 +168,7 @@ func (s *Server) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
 		err := s.http.Close()
+		s.gits.Wait()
 		s.hooks.stop()
 		if s.tempDir {
 			err = errors.Join(err, os.RemoveAll(s.dir))

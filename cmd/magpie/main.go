@@ -22,6 +22,9 @@ import (
 
 // cli is all commands, in the order in which the help shows them.
 type cli struct {
+	Scan    scanCommand    `cmd:"" help:"Find secrets in repositories, folders, files or standard input."`
+	Serve   serveCommand   `cmd:"" help:"Run the server: web app, API, webhook receiver and all background work."`
+	User    userCommand    `cmd:"" help:"Add a user, reset a password or make an API token; the server must be stopped."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

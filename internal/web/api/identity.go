@@ -23,7 +23,7 @@ func (s *server) listUsers(ctx context.Context, _ magpie.User, _ *struct{}) (pag
 	return newPage(users, "", viewUser), err
 }
 
-func (s *server) listAudit(ctx context.Context, _ magpie.User, in *paging) (page[auditView], error) {
+func (s *server) listAudit(ctx context.Context, _ magpie.User, in *Paging) (page[auditView], error) {
 	entries, err := store.Query(ctx, s.DB, func(tx *store.Tx) ([]store.AuditEntry, error) {
 		return tx.AuditEntries(ctx, magpie.AuditID(in.Cursor), in.Limit+1)
 	})

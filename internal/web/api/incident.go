@@ -32,7 +32,7 @@ func (s *server) incidents() {
 }
 
 type incidentsInput struct {
-	paging
+	Paging
 	Status     []magpie.IncidentStatus `query:"status" enum:"triggered,assigned,resolved,ignored" doc:"Any of these."`
 	Severity   []magpie.Severity       `query:"severity" enum:"critical,high,medium,low,info" doc:"Any of these."`
 	Rule       string                  `query:"rule" maxLength:"100"`
@@ -53,20 +53,21 @@ func (s *server) listIncidents(ctx context.Context, _ magpie.User, in *incidents
 	return newPage(found.Incidents, found.Next, s.viewIncident), err
 }
 
-type incidentPath struct {
+// IncidentPath names an incident; exported as IntegrationPath is.
+type IncidentPath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-func (p incidentPath) id() magpie.IncidentID { return magpie.IncidentID(p.ID) }
+func (p IncidentPath) id() magpie.IncidentID { return magpie.IncidentID(p.ID) }
 
-func (s *server) getIncident(ctx context.Context, _ magpie.User, in *incidentPath) (incidentView, error) {
+func (s *server) getIncident(ctx context.Context, _ magpie.User, in *IncidentPath) (incidentView, error) {
 	i, err := s.Incidents.Get(ctx, in.id())
 	return s.viewIncident(i), err
 }
 
 type occurrencesInput struct {
-	incidentPath
-	paging
+	IncidentPath
+	Paging
 }
 
 func (s *server) listOccurrences(ctx context.Context, _ magpie.User, in *occurrencesInput) (page[occurrenceView], error) {
@@ -82,7 +83,7 @@ func (s *server) listOccurrences(ctx context.Context, _ magpie.User, in *occurre
 	return newPage(found, next, viewOccurrence), err
 }
 
-func (s *server) listEvents(ctx context.Context, _ magpie.User, in *incidentPath) (page[eventView], error) {
+func (s *server) listEvents(ctx context.Context, _ magpie.User, in *IncidentPath) (page[eventView], error) {
 	if _, err := s.Incidents.Get(ctx, in.id()); err != nil {
 		return page[eventView]{}, err
 	}
@@ -91,7 +92,7 @@ func (s *server) listEvents(ctx context.Context, _ magpie.User, in *incidentPath
 }
 
 // changed answers with the incident after a change.
-func (s *server) changed(ctx context.Context, user magpie.User, in incidentPath, err error) (incidentView, error) {
+func (s *server) changed(ctx context.Context, user magpie.User, in IncidentPath, err error) (incidentView, error) {
 	if err != nil {
 		return incidentView{}, err
 	}
@@ -99,49 +100,49 @@ func (s *server) changed(ctx context.Context, user magpie.User, in incidentPath,
 }
 
 type assignInput struct {
-	incidentPath
+	IncidentPath
 	Body struct {
 		UserID magpie.UserID `json:"user_id" doc:"Empty takes the assignment back."`
 	}
 }
 
 func (s *server) assign(ctx context.Context, user magpie.User, in *assignInput) (incidentView, error) {
-	return s.changed(ctx, user, in.incidentPath, s.Incidents.Assign(ctx, user, in.id(), in.Body.UserID))
+	return s.changed(ctx, user, in.IncidentPath, s.Incidents.Assign(ctx, user, in.id(), in.Body.UserID))
 }
 
 type resolveInput struct {
-	incidentPath
+	IncidentPath
 	Body struct {
 		SecretRevoked bool `json:"secret_revoked" doc:"Whether the secret no longer works."`
 	}
 }
 
 func (s *server) resolve(ctx context.Context, user magpie.User, in *resolveInput) (incidentView, error) {
-	return s.changed(ctx, user, in.incidentPath, s.Incidents.Resolve(ctx, user, in.id(), in.Body.SecretRevoked))
+	return s.changed(ctx, user, in.IncidentPath, s.Incidents.Resolve(ctx, user, in.id(), in.Body.SecretRevoked))
 }
 
 type ignoreInput struct {
-	incidentPath
+	IncidentPath
 	Body struct {
 		Reason magpie.IgnoreReason `json:"reason" enum:"test_credential,false_positive,low_risk,invalid"`
 	}
 }
 
 func (s *server) ignore(ctx context.Context, user magpie.User, in *ignoreInput) (incidentView, error) {
-	return s.changed(ctx, user, in.incidentPath, s.Incidents.Ignore(ctx, user, in.id(), in.Body.Reason))
+	return s.changed(ctx, user, in.IncidentPath, s.Incidents.Ignore(ctx, user, in.id(), in.Body.Reason))
 }
 
-func (s *server) reopen(ctx context.Context, user magpie.User, in *incidentPath) (incidentView, error) {
+func (s *server) reopen(ctx context.Context, user magpie.User, in *IncidentPath) (incidentView, error) {
 	return s.changed(ctx, user, *in, s.Incidents.Reopen(ctx, user, in.id()))
 }
 
 type severityInput struct {
-	incidentPath
+	IncidentPath
 	Body struct {
 		Severity magpie.Severity `json:"severity" enum:"critical,high,medium,low,info"`
 	}
 }
 
 func (s *server) setSeverity(ctx context.Context, user magpie.User, in *severityInput) (incidentView, error) {
-	return s.changed(ctx, user, in.incidentPath, s.Incidents.SetSeverity(ctx, user, in.id(), in.Body.Severity))
+	return s.changed(ctx, user, in.IncidentPath, s.Incidents.SetSeverity(ctx, user, in.id(), in.Body.Severity))
 }

@@ -29,11 +29,12 @@ func (s *server) integrations() {
 		summary: "Take away the webhooks, then the integration", status: http.StatusAccepted}, s.removeIntegration)
 }
 
-type integrationPath struct {
+// IntegrationPath names an integration. It is exported because huma reads embedded parameters of exported types only.
+type IntegrationPath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-func (p integrationPath) id() magpie.IntegrationID { return magpie.IntegrationID(p.ID) }
+func (p IntegrationPath) id() magpie.IntegrationID { return magpie.IntegrationID(p.ID) }
 
 func (s *server) listIntegrations(ctx context.Context, _ magpie.User, _ *struct{}) (page[integrationView], error) {
 	all, err := store.Query(ctx, s.DB, func(tx *store.Tx) ([]magpie.Integration, error) { return tx.Integrations(ctx) })
@@ -53,7 +54,7 @@ func (s *server) connect(ctx context.Context, user magpie.User, in *connectInput
 	return viewIntegration(i), err
 }
 
-func (s *server) getIntegration(ctx context.Context, _ magpie.User, in *integrationPath) (integrationView, error) {
+func (s *server) getIntegration(ctx context.Context, _ magpie.User, in *IntegrationPath) (integrationView, error) {
 	return store.Query(ctx, s.DB, func(tx *store.Tx) (integrationView, error) {
 		i, err := tx.Integration(ctx, in.id())
 		if err != nil {
@@ -67,7 +68,7 @@ func (s *server) getIntegration(ctx context.Context, _ magpie.User, in *integrat
 }
 
 type switchesInput struct {
-	integrationPath
+	IntegrationPath
 	Body struct {
 		Autoscan    *bool `json:"autoscan,omitempty"`
 		AutoMonitor *bool `json:"auto_monitor,omitempty"`
@@ -78,11 +79,11 @@ func (s *server) updateIntegration(ctx context.Context, user magpie.User, in *sw
 	if err := s.Perimeter.SetSwitches(ctx, user, in.id(), in.Body.Autoscan, in.Body.AutoMonitor); err != nil {
 		return integrationView{}, err
 	}
-	return s.getIntegration(ctx, user, &in.integrationPath)
+	return s.getIntegration(ctx, user, &in.IntegrationPath)
 }
 
 type tokenInput struct {
-	integrationPath
+	IntegrationPath
 	Body struct {
 		Token secretText `json:"token"`
 	}
@@ -92,10 +93,10 @@ func (s *server) replaceToken(ctx context.Context, user magpie.User, in *tokenIn
 	return nothing{}, s.Perimeter.ReplaceToken(ctx, user, in.id(), in.Body.Token.Secret)
 }
 
-func (s *server) syncIntegration(ctx context.Context, user magpie.User, in *integrationPath) (nothing, error) {
+func (s *server) syncIntegration(ctx context.Context, user magpie.User, in *IntegrationPath) (nothing, error) {
 	return nothing{}, s.Perimeter.SyncNow(ctx, user, in.id())
 }
 
-func (s *server) removeIntegration(ctx context.Context, user magpie.User, in *integrationPath) (nothing, error) {
+func (s *server) removeIntegration(ctx context.Context, user magpie.User, in *IntegrationPath) (nothing, error) {
 	return nothing{}, s.Perimeter.Remove(ctx, user, in.id())
 }

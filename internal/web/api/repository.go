@@ -58,7 +58,7 @@ func (s *server) installProject(ctx context.Context, user magpie.User, in *insta
 }
 
 type repositoriesInput struct {
-	paging
+	Paging
 	Integration string               `query:"integration" maxLength:"64"`
 	Project     string               `query:"project" maxLength:"64" doc:"Id of a project."`
 	State       store.PerimeterState `query:"state" enum:"monitored,unmonitored,trouble,pending,deleted"`

@@ -22,7 +22,7 @@ func (s *server) scans() {
 }
 
 type scansInput struct {
-	paging
+	Paging
 	Kind       magpie.ScanKind  `query:"kind" enum:"history,push"`
 	State      magpie.ScanState `query:"state" enum:"queued,running,finished,failed,canceled"`
 	Repository string           `query:"repository" maxLength:"64" doc:"Id of a repository."`

@@ -26,8 +26,8 @@ func newPage[F, T any](from []F, next string, view func(F) T) page[T] {
 	return p
 }
 
-// paging is the query parameters of every list.
-type paging struct {
+// Paging is the query parameters of every list; exported as IntegrationPath is.
+type Paging struct {
 	Cursor string `query:"cursor" maxLength:"1024" doc:"The next of the page before; empty for the first page."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"The most items on a page."`
 }

@@ -271,7 +271,7 @@ func readUntil(b []byte, start int, stop byte, a assignment) (assignment, bool) 
 
 func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	p := start
-	for p < len(b) && p-start <= valueLength && b[p] > ' ' && indexByte("\"'`<>", b[p]) < 0 {
+	for p < len(b) && p-start <= valueLength && !endsBare[b[p]] {
 		p++
 	}
 	if p-start > valueLength {
@@ -290,3 +290,14 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	a.start, a.end = start, p
 	return a, p > start
 }
+
+// endsBare holds the bytes that end a value without quotes.
+var endsBare = func() (t [256]bool) {
+	for c := range ' ' + 1 {
+		t[c] = true
+	}
+	for _, c := range []byte("\"'`<>") {
+		t[c] = true
+	}
+	return t
+}()

@@ -7,9 +7,12 @@ import (
 	"magpie/internal/rule"
 )
 
+// maxGeneric is the longest value that generic rules take for a secret, in bytes.
+const maxGeneric = 256
+
 // judgeGeneric decides about a value that has nothing but its name to speak for it. It returns how sure it is and why.
 func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
-	if isAside(name) || len(v) > 256 || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
+	if isAside(name) || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
 		return "", "", false
 	}
 	if !a.quoted && !bareIsValue(a, v) {

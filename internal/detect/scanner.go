@@ -148,7 +148,7 @@ func (o outer) place(m *Match) {
 
 // isBinary reports whether data is no text: it has a NUL among its first bytes, as Git itself decides.
 func isBinary(data []byte) bool {
-	return slices.Contains(data[:min(len(data), 8000)], 0)
+	return bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0
 }
 
 // try asks rule r about the anchor at h.
@@ -177,13 +177,13 @@ func (s *Scanner) try(r *rule.Rule, data []byte, h hit) (Match, bool) {
 func (s *Scanner) tryValue(r *rule.Rule, data []byte, h hit) (Match, bool) {
 	from, to := max(0, h.pos-windowBefore(r)), min(len(data), h.pos+windowAfter(r))
 	b := data[from:to]
-	s.work -= 64
 	a, ok := parseAssignment(b, h.pos-from, int(h.n))
 	if !ok {
 		return Match{}, false
 	}
 	name, value := b[a.nameStart:a.nameEnd], b[a.start:a.end]
-	if !r.MatchValue(name, value) {
+	s.work -= 32 + len(value)
+	if r.Generic && len(value) > maxGeneric || !r.MatchValue(name, value) {
 		return Match{}, false
 	}
 	m := Match{

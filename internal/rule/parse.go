@@ -54,10 +54,11 @@ const maxWindow = 16 << 10
 // joined, each a *magpie.Error that names the file and the rule.
 func Parse(name string, data []byte) ([]*Rule, error) {
 	var f file
-	if errs := unknownFields(name, data); len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
 	if err := yaml.UnmarshalWithOptions(data, &f, yaml.Strict()); err != nil {
+		// The strict decoder stops at the first unknown field; people want to hear of all.
+		if errs := unknownFields(name, data); len(errs) > 0 {
+			return nil, errors.Join(errs...)
+		}
 		return nil, problem(name, "", "is not a rule file: %s", firstLine(yaml.FormatError(err, false, false)))
 	}
 	if len(f.Rules) == 0 {

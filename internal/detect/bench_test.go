@@ -1,0 +1,74 @@
+package detect_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"magpie/internal/detect"
+	"magpie/rules"
+)
+
+// source returns real source to measure on: this repository's own, or what MAGPIE_BENCH_TREE names.
+func source(b *testing.B) (files [][]byte, size int64) {
+	b.Helper()
+	root := os.Getenv("MAGPIE_BENCH_TREE")
+	if root == "" {
+		root = "../.."
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files, size = append(files, data), size+int64(len(data))
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return files, size
+}
+
+// BenchmarkScan measures throughput with ten rules and with all, with and without decoding.
+func BenchmarkScan(b *testing.B) {
+	all, err := rules.All()
+	if err != nil {
+		b.Fatal(err)
+	}
+	files, size := source(b)
+	for _, bm := range []struct {
+		name  string
+		rules int
+		opts  detect.Options
+	}{{"10 rules", 10, detect.Options{}}, {"all rules", len(all), detect.Options{}}, {"all rules, no decoding", len(all), detect.Options{NoDecode: true}}} {
+		b.Run(bm.name, func(b *testing.B) {
+			e, err := detect.New(all[:bm.rules], bm.opts)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := e.NewScanner()
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, f := range files {
+					s.Scan(f)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStart measures parsing all rules and building the engine.
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		all, err := rules.All()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := detect.New(all, detect.Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package detect
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// naive finds the same literals one by one, as anybody would.
+func naive(text []byte, lits []string, exact []bool) (hits []hit) {
+	for pos := range text {
+		for i, l := range lits {
+			if pos+len(l) > len(text) {
+				continue
+			}
+			got := string(text[pos : pos+len(l)])
+			if got == l || !exact[i] && asciiLower(got) == l {
+				hits = append(hits, hit{pos, uint16(i), uint16(len(l))})
+			}
+		}
+	}
+	return hits
+}
+
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r | 0x20
+		}
+		return r
+	}, s)
+}
+
+// TestPrefilterAgreesWithNaiveSearch compares both on random texts over a small alphabet, where nearly everything is
+// nearly a literal, and on texts with characters that folding confuses.
+func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 11))
+	const alphabet = "abAB_@`[{0P\x10"
+	random := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = alphabet[rng.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	for round := range 400 {
+		p := &prefilter{}
+		var lits []string
+		var exact []bool
+		for len(lits) < 1+rng.IntN(40) {
+			l, ex := random(3+rng.IntN(8)), rng.IntN(2) == 0
+			if !ex {
+				l = asciiLower(l)
+			}
+			if slices.Contains(lits, l) {
+				continue
+			}
+			p.add(uint16(len(lits)), l, ex)
+			lits, exact = append(lits, l), append(exact, ex)
+		}
+		text := []byte(random(rng.IntN(700)))
+		for range 5 {
+			if l := lits[rng.IntN(len(lits))]; len(l) <= len(text) {
+				copy(text[rng.IntN(len(text)-len(l)+1):], l)
+			}
+		}
+		got := p.scan(text, 0, len(text), nil)
+		sortHits(got)
+		if d := cmp.Diff(naive(text, lits, exact), got, cmp.AllowUnexported(hit{})); d != "" {
+			t.Fatalf("round %d: hits differ (-naive +prefilter):\n%s", round, d)
+		}
+	}
+}

@@ -100,7 +100,7 @@ func (s *Service) page(ctx context.Context, tx *store.Tx, a store.Alert) (subjec
 	if err != nil {
 		return "", page{}, err
 	}
-	p = page{Facts: facts(v, o), Action: "Open the incident", Link: s.IncidentURL(v.ID)}
+	p = page{Facts: facts(v, o), Action: "Open the incident", Link: s.IncidentURL(v.Number)}
 	where := line(v.Title) + " in " + line(repoName(v, o))
 	switch a.Kind {
 	case kindReopened:
@@ -186,7 +186,7 @@ func (s *Service) digestPage(ctx context.Context, tx *store.Tx, digest string) (
 	for _, v := range worst {
 		p.List = append(p.List, entry{
 			Title: fmt.Sprintf("#%d %s", v.Number, line(v.Title)), Severity: severityName(v.Severity),
-			Place: line(v.FirstRepo) + " " + line(v.FirstFile), Masked: line(v.Masked), Link: s.IncidentURL(v.ID),
+			Place: line(v.FirstRepo) + " " + line(v.FirstFile), Masked: line(v.Masked), Link: s.IncidentURL(v.Number),
 		})
 	}
 	if len(worst) > 0 {
@@ -208,9 +208,9 @@ func (s *Service) tokenPage(ctx context.Context, tx *store.Tx, id magpie.Integra
 	return "[Magpie] " + p.Title + ": " + line(v.BaseURL), p, nil
 }
 
-// IncidentURL is the address of an incident's page.
-func (s *Service) IncidentURL(id magpie.IncidentID) string {
-	return s.publicURL + "/incidents/" + string(id)
+// IncidentURL is the address of the page of the incident with a number.
+func (s *Service) IncidentURL(number int64) string {
+	return fmt.Sprintf("%s/incidents/%d", s.publicURL, number)
 }
 
 // longestLine is how much of a name from outside a mail shows, in characters.

@@ -72,6 +72,12 @@ var writers = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
 
 func deflate(data []byte) []byte {
 	var z bytes.Buffer
+	if len(data) < 1000 {
+		w, _ := zlib.NewWriterLevel(&z, zlib.NoCompression)
+		w.Write(data)
+		w.Close()
+		return z.Bytes()
+	}
 	w := writers.Get().(*zlib.Writer)
 	defer writers.Put(w)
 	w.Reset(&z)

@@ -18,7 +18,7 @@ type Limits struct {
 	MaxObjectBytes int64
 	// MaxDepth is the largest number of deltas on top of each other; default 10,000 (git itself makes at most 4095).
 	MaxDepth int
-	// MaxExpansion bounds the sum of all expanded bytes of a walk, to this many times the size of the pack plus 1 GiB;
+	// MaxExpansion bounds the sum of all expanded bytes of a walk, to this many times the size of the pack plus 256 MiB;
 	// what comes after is skipped and reported. Default 4096. Well packed histories reach some hundreds.
 	MaxExpansion int64
 	// MaxRetained is the memory in bytes that a walk keeps for delta bases it will need again, in addition to the objects

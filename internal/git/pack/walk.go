@@ -82,7 +82,7 @@ func (p *packFile) budget() int64 {
 	if p.index.end > (1<<62)/limit {
 		return 1 << 62
 	}
-	return p.index.end*limit + 1<<30
+	return p.index.end*limit + 256<<20
 }
 
 // Walk implements git.Source. Which objects were skipped is the same for every walk, unless the expansion limit was

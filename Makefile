@@ -34,5 +34,5 @@ fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
 	scripts/fuzz $(or $(FUZZTIME),5m)
 
 .PHONY: bench
-bench: ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
-	bench/history $(BENCH_REPOS)
+bench: build ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
+	$(GO) run ./bench/history $(BENCH_REPOS)

@@ -58,9 +58,11 @@ var imports = map[string][]string{
 	"internal/app":    {everything},
 	"internal/demo":   {everything},
 	"cmd/magpie":      {everything},
+	"bench/history":   nil,
 
 	// support for tests and the demo
 	"internal/bitbucketsim":    nil,
+	"internal/git/gittest":     nil,
 	"internal/store/storetest": {"internal/store", "internal/queue"},
 }
 

@@ -10,6 +10,7 @@ type assignment struct {
 	call               bool // an argument: f(name, "value") or setName("value")
 	compare            bool // compared with the name rather than assigned to it
 	rest               byte // the byte after an unquoted value, 0 at the end of a line
+	loose              bool // blanks stand before an unquoted value, and more text after it
 }
 
 // Bounds of what is looked at around an anchor in a name. Both ends of a window follow from them.
@@ -56,9 +57,10 @@ func nameAround(b []byte, at, n int) (start, end int) {
 	return start, end
 }
 
-// readOperator finds what stands between a name that ends at p and its value. The operator is '=' for an assignment,
+// readOperator finds what stands between a name and its value, which starts at or after the place returned. The operator is '=' for an assignment,
 // '?' for a comparison, ',' and '(' for arguments, '>' for a tag, ' ' for a bare blank and 0 for none.
-func readOperator(b []byte, nameStart, p int) (int, byte) {
+func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
+	p := nameEnd
 	limit := min(len(b), p+gapLength)
 	for p < limit && (b[p] == '"' || b[p] == '\'' || b[p] == '`' || b[p] == ']' || b[p] == ')' || b[p] == '}' ||
 		b[p] == '\\' || b[p] == '*') {
@@ -90,15 +92,15 @@ func readOperator(b []byte, nameStart, p int) (int, byte) {
 		return q + 1, '>'
 	case (c == ',' || c == '}' || c == '\r' || c == '\n' || closed && q > p) && valueField(b, q, limit) > 0:
 		return valueField(b, q, limit), '='
-	case c == ',':
+	case c == ',' && closed:
 		return q + 1, ','
 	case c == '(':
 		return q + 1, '('
 	case c == '>' && closed:
 		return q + 1, '>'
-	case q > p && (b[q] == '"' || b[q] == '\'' || nameStart > 1 && b[nameStart] == '-'):
+	case q > p && p == nameEnd && (b[q] == '"' || b[q] == '\'' || b[nameStart] == '-'):
 		return q, ' '
-	case q > p:
+	case q > p && p == nameEnd:
 		return typedName(b, q, limit)
 	}
 	return 0, 0
@@ -288,6 +290,10 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 		p--
 	}
 	a.start, a.end = start, p
+	if a.rest == ' ' && b[start-1] == ' ' {
+		next := skipBlanks(b, p, len(b))
+		a.loose = next < len(b) && indexByte("\r\n#/;,", b[next]) < 0
+	}
 	return a, p > start
 }
 

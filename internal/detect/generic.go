@@ -12,6 +12,9 @@ const maxGeneric = 256
 
 // judgeGeneric decides about a value that has nothing but its name to speak for it. It returns how sure it is and why.
 func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
+	if string(name) == "PASS" && !a.quoted { // what test runners print
+		return "", "", false
+	}
 	if isAside(name) || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
 		return "", "", false
 	}
@@ -177,7 +180,7 @@ func (l *lexicon) echoes(name, v []byte) bool {
 func isReference(v []byte) bool {
 	switch {
 	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
-		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
+		bytes.HasPrefix(v, []byte("~/")), bytes.Contains(v, []byte("<>")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
 	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
 		return true
@@ -231,7 +234,7 @@ func isMail(v []byte) bool {
 // bareIsValue reports whether a value without quotes can be one in a configuration file rather than an expression of
 // a programming language.
 func bareIsValue(a assignment, v []byte) bool {
-	if a.call || a.compare || a.rest == ';' || bytes.ContainsAny(v, "()[]{}\\") {
+	if a.call || a.compare || a.loose || a.rest == ';' || bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 }) || bytes.ContainsAny(v, "()[]{}\\") {
 		return false
 	}
 	if v[0] == '!' || v[0] == '-' || v[len(v)-1] == '.' || v[len(v)-1] == ':' {

@@ -76,7 +76,7 @@ var dummies = []string{
 	"redacted", "removed", "censored", "xxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
 	"foobar", "lorem", "some-secret", "somesecret", "some_secret", "test-token", "testtoken", "test_token", "deadbeef",
 	"supersecret", "super-secret", "super_secret", "topsecret", "top-secret", "abcdefgh", "12345678", "qwerty", "put-your",
-	"put_your", "masked", "hidden", "<your", "{your",
+	"s3cr3t", "secr3t", "s3cret", "p@ssw0rd", "passw0rd", "p4ssw0rd", "pa55word", "pa$$word", "p@ssword", "put_your", "masked", "hidden", "<your", "{your",
 }
 
 // namesPlaceholder reports whether v says in words that it is a dummy.

@@ -143,7 +143,7 @@ type packStream struct {
 }
 
 // maxChatter is how many bytes that are no pack an answer may hold beyond as many as are.
-const maxChatter = 64 << 20
+const maxChatter = 16 << 20
 
 var errChatter = errors.New("the server sends packets without end and no pack in them")
 

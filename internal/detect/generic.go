@@ -180,7 +180,7 @@ func (l *lexicon) echoes(name, v []byte) bool {
 func isReference(v []byte) bool {
 	switch {
 	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
-		bytes.HasPrefix(v, []byte("~/")), bytes.Contains(v, []byte("<>")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
+		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
 	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
 		return true
@@ -189,7 +189,7 @@ func isReference(v []byte) bool {
 	case v[0] == '[' || v[0] == '{' || v[0] == '<' || v[0] == '(' || v[0] == ')' || v[0] == '\\' || v[0] == '*' && len(v) < 12 || v[0] == '&' || v[0] == '=' || v[0] == ',' || v[0] == ':':
 		return true
 	}
-	return isDotted(v) || hasExtension(v) || isMail(v)
+	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
 }
 
 // isDotted reports whether v is a path of identifiers such as config.auth.value or com.example.Name.
@@ -224,6 +224,11 @@ func hasExtension(v []byte) bool {
 		}
 	}
 	return false
+}
+
+// isConstant reports whether v is a number as C writes it, at most 64 bits wide.
+func isConstant(v []byte) bool {
+	return len(v) <= 18 && (bytes.HasPrefix(v, []byte("0x")) || bytes.HasPrefix(v, []byte("0X")))
 }
 
 func isMail(v []byte) bool {

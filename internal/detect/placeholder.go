@@ -27,7 +27,7 @@ func isTemplate(v []byte) bool {
 	case first == '$' && len(v) > 1 && (isNameByte(v[1]) || v[1] == '{' || v[1] == '('):
 		return !bytes.ContainsAny(v[1:], "$!@#%^&*") || v[1] == '{' || v[1] == '('
 	}
-	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "{0}", "$$("} {
+	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "{0}", "$$(", "<>", "[0-9", "[a-z", "[A-Z", "]{", `\d`, `\w`, ".{", ".*"} {
 		if bytes.Contains(v, []byte(t)) {
 			return true
 		}
@@ -73,7 +73,7 @@ var dummies = []string{
 	"example", "placeholder", "changeme", "change_me", "change-me", "changeit", "change_it", "replaceme", "replace_me",
 	"replace-me", "replace-with", "replace_with", "your-", "your_", "yourtoken", "yourkey", "yoursecret", "yourpass", "yourapi",
 	"my-secret", "my_secret", "mysecret", "my-token", "mytoken", "my_token", "insert-", "insert_", "enter-", "enter_", "dummy",
-	"redacted", "removed", "censored", "xxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
+	"redacted", "removed", "censored", "xxxx", "xxxxxxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
 	"foobar", "lorem", "some-secret", "somesecret", "some_secret", "test-token", "testtoken", "test_token", "deadbeef",
 	"supersecret", "super-secret", "super_secret", "topsecret", "top-secret", "abcdefgh", "12345678", "qwerty", "put-your",
 	"s3cr3t", "secr3t", "s3cret", "p@ssw0rd", "passw0rd", "p4ssw0rd", "pa55word", "pa$$word", "p@ssword", "put_your", "masked", "hidden", "<your", "{your",
@@ -86,9 +86,9 @@ func namesPlaceholder(v []byte) bool {
 	}
 	low := strings.ToLower(string(v))
 	for _, d := range dummies {
-		if i := strings.Index(low, d); i >= 0 {
-			// In a long random text a short word is chance.
-			return len(d) >= 6 || len(v) <= 40
+		// In a long random text a short word is chance.
+		if (len(d) >= 6 || len(v) <= 40) && strings.Contains(low, d) {
+			return true
 		}
 	}
 	return false

@@ -1041,7 +1041,7 @@ func tuningAdvice() templ.Component {
 			templ_7745c5c3_Var49 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<section class=\"card\"><h2>If webhooks come late</h2><div class=\"prose\"><p>Magpie finds late and lost pushes by itself. To have them in seconds, two properties in Bitbucket's <code>bitbucket.properties</code> matter on busy instances:</p><dl class=\"facts\"><dt><code>plugin.webhooks.io.threads</code></dt><dd>Default 3. Threads that deliver webhooks; raise it if the host has cores to spare.</dd><dt><code>plugin.webhooks.http.connection.host.max</code></dt><dd>Default 5. Connections to one host at a time; raise it together with the threads.</dd></dl></div></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<section class=\"card\"><h2>If webhooks come late</h2><div class=\"prose\"><p>Magpie finds late and lost pushes by itself. To have them in seconds, two properties in Bitbucket's <code>bitbucket.properties</code> matter on busy instances:</p><dl class=\"facts single\"><dt><code>plugin.webhooks.io.threads</code></dt><dd>Default 3. Threads that deliver webhooks; raise it if the host has cores to spare.</dd><dt><code>plugin.webhooks.http.connection.host.max</code></dt><dd>Default 5. Connections to one host at a time; raise it together with the threads.</dd></dl></div></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -96,6 +96,7 @@ func (s *Service) fresh(ctx context.Context, tx *store.Tx, r record) ([]magpie.F
 		if p.Standing {
 			continue
 		}
+		p.Finding = storableFinding(p.Finding)
 		if p.ParentUnknown {
 			known, err := s.Incidents.KnownAt(ctx, tx, r.repo.ID, p.Finding)
 			if err != nil {

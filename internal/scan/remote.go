@@ -61,7 +61,7 @@ func (r remote) tips(ctx context.Context) ([]magpie.Tip, *smarthttp.Listing, err
 	var tips []magpie.Tip
 	for _, ref := range listing.Refs {
 		if ref.Target == "" && !isMergePreview(ref.Name) {
-			tips = append(tips, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
+			tips = append(tips, magpie.Tip{Ref: storable(ref.Name), Hash: ref.Hash})
 		}
 	}
 	return tips, listing, nil

@@ -150,3 +150,17 @@ func TestHistoryScanConflictsAndCancels(t *testing.T) {
 		}
 	})
 }
+
+// TestNamesThatAreNoText scans a file, an author and a branch whose names no database takes as they are.
+func TestNamesThatAreNoText(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(true)
+		b.accept(b.push(bitbucketsim.Push{Commits: []bitbucketsim.Commit{
+			{Branch: "b-\xe9", Parents: []string{"main"}, Files: map[string]string{"caf\xe9.env": key("latin")}},
+		}}))
+		b.settle()
+		if diff := cmp.Diff([]string{`#1 caf\xE9.env:1 triggered magpie-bot`}, b.occurrences()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}

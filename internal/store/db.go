@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/google/uuid"
@@ -97,6 +98,14 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
+	// Made here, because the driver would let the group and others read it; its journals take over the mode.
+	created, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, magpie.Errorf(magpie.KindInvalid, "opening the database file: %w", err)
+	}
+	if err := created.Close(); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
 	writer, err := sql.Open("sqlite", file+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"+
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
@@ -109,6 +118,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("opening %s for reading: %w", path, err), writer.Close())
 	}
 	reader.SetMaxOpenConns(8)
+	reader.SetMaxIdleConns(8) // each new connection reads the whole schema again
 	db := &DB{writer: writer, reader: reader}
 	if err := db.checkSQLite(ctx, path); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -99,9 +99,31 @@ func covered(parts []*syntax.Regexp, anchors []anchor) bool {
 			break
 		}
 		set = next
+		if !allViable(set, anchors) {
+			return false // no need to work out the rest
+		}
 	}
 	for _, p := range set {
 		if !startsWithAnchor(p, anchors) {
+			return false
+		}
+	}
+	return true
+}
+
+// allViable reports whether each prefix begins with an anchor, or may still come to.
+func allViable(set []prefix, anchors []anchor) bool {
+	for _, p := range set {
+		text := strings.ToLower(p.text)
+		viable := false
+		for _, a := range anchors {
+			low := strings.ToLower(a.text)
+			if strings.HasPrefix(low, text) || strings.HasPrefix(text, low) {
+				viable = true
+				break
+			}
+		}
+		if !viable {
 			return false
 		}
 	}

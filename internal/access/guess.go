@@ -96,6 +96,7 @@ func (s *Service) countGuess(ctx context.Context, email, remoteAddr string) erro
 		return nil
 	})
 	if err == nil && refused {
+		s.log.Warn("too many attempts to log in", "from", host(remoteAddr))
 		return errTooManyGuesses()
 	}
 	return err

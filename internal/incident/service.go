@@ -128,6 +128,7 @@ func (s *Service) SetSeverity(ctx context.Context, actor magpie.User, id magpie.
 // Reveal returns the secret. That it was asked for, and by whom, is stored before.
 func (s *Service) Reveal(ctx context.Context, actor magpie.User, id magpie.IncidentID) (magpie.Secret, error) {
 	var sealed []byte
+	var number int64
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		v, err := s.lock(ctx, tx, actor, id)
 		if err != nil {
@@ -136,11 +137,13 @@ func (s *Service) Reveal(ctx context.Context, actor magpie.User, id magpie.Incid
 		if sealed, err = tx.IncidentSecret(ctx, id); err != nil {
 			return err
 		}
+		number = v.Number
 		return note(ctx, tx, actor, v, "revealed", "")
 	})
 	if err != nil {
 		return magpie.Secret{}, err
 	}
+	s.log.Info("a secret is revealed", "incident", number, "user", actor.ID)
 	return s.keys.Open(seal.Evidence, secretPlace(id), sealed)
 }
 

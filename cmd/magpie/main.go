@@ -24,6 +24,7 @@ import (
 type cli struct {
 	Scan    scanCommand    `cmd:"" help:"Find secrets in repositories, folders, files or standard input."`
 	Serve   serveCommand   `cmd:"" help:"Run the server: web app, API, webhook receiver and all background work."`
+	Demo    demoCommand    `cmd:"" help:"Show the whole product at work on a simulated Bitbucket, with caught mail."`
 	User    userCommand    `cmd:"" help:"Add a user, reset a password or make an API token; the server must be stopped."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -64,31 +64,33 @@ func crc62(s string) string {
 type kind struct {
 	Rule string // the id of the detector that has to find it
 	make func(*rand.Rand) string
+	wrap string // what stands around it wherever it is used, with a mark; empty for nothing
 }
 
 var kinds = map[string]kind{
-	"github": {"github-personal-token", func(r *rand.Rand) string {
+	"github": {Rule: "github-personal-token", make: func(r *rand.Rand) string {
 		body := text(r, alnum, 30)
 		return "gh" + "p_" + body + crc62(body)
 	}},
-	"npm": {"npm-token", func(r *rand.Rand) string {
+	"npm": {Rule: "npm-token", make: func(r *rand.Rand) string {
 		body := text(r, alnum, 30)
 		return "np" + "m_" + body + crc62(body)
 	}},
 	// The first character after the prefix is below Q in keys that hold no account number.
-	"aws-id":     {"aws-access-key", func(r *rand.Rand) string { return "AK" + "IA" + text(r, upper[:14], 1) + text(r, base32, 15) }},
-	"aws-secret": {"aws-secret-key", func(r *rand.Rand) string { return text(r, alnum, 40) }},
-	"slack": {"slack-bot-token", func(r *rand.Rand) string {
+	"aws-id":     {Rule: "aws-access-key", make: func(r *rand.Rand) string { return "AK" + "IA" + text(r, upper[:14], 1) + text(r, base32, 15) }},
+	"aws-secret": {Rule: "aws-secret-key", make: func(r *rand.Rand) string { return text(r, alnum, 40) }},
+	"slack": {Rule: "slack-bot-token", make: func(r *rand.Rand) string {
 		return "xo" + "xb-" + "6" + text(r, digits, 11) + "-" + "7" + text(r, digits, 12) + "-" + text(r, alnum, 24)
 	}},
-	"stripe":   {"stripe-secret-key", func(r *rand.Rand) string { return "sk" + "_live_51" + text(r, alnum, 97) }},
-	"gitlab":   {"gitlab-pat", func(r *rand.Rand) string { return "gl" + "pat-" + text(r, alnum, 20) }},
-	"sendgrid": {"sendgrid-api-key", func(r *rand.Rand) string { return "S" + "G." + text(r, alnum, 22) + "." + text(r, alnum, 43) }},
-	"google":   {"google-api-key", func(r *rand.Rand) string { return "AI" + "za" + "Sy" + text(r, alnum, 33) }},
-	"key":      {"private-key", privateKey},
-	"postgres": {"postgres-url", func(r *rand.Rand) string {
-		return "postgres" + "://ledger:" + text(r, alnum, 22) + "@db.payments.example.com:5432/ledger"
-	}},
+	"stripe":   {Rule: "stripe-live-secret-key", make: func(r *rand.Rand) string { return "sk" + "_live_51" + text(r, alnum, 97) }},
+	"gitlab":   {Rule: "gitlab-personal-token", make: func(r *rand.Rand) string { return "gl" + "pat-" + text(r, alnum, 20) }},
+	"sendgrid": {Rule: "sendgrid-api-key", make: func(r *rand.Rand) string { return "S" + "G." + text(r, alnum, 22) + "." + text(r, alnum, 43) }},
+	"google":   {Rule: "google-api-key", make: func(r *rand.Rand) string { return "AI" + "za" + "Sy" + text(r, alnum, 33) }},
+	"key":      {Rule: "private-key", make: privateKey},
+	"postgres": {
+		Rule: "postgres-url", make: func(r *rand.Rand) string { return text(r, alnum, 22) },
+		wrap: "postgres" + "://ledger:" + mark + "@db.payments.example.com:5432/ledger",
+	},
 }
 
 // privateKey returns an Ed25519 key in PEM form, without the final line end.

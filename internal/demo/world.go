@@ -19,6 +19,8 @@ type Secret struct {
 	Value  magpie.Secret
 	Places []Place
 	Live   bool // pushed while being watched, not part of a history
+
+	wrap string // as in kind
 }
 
 // Place is where a secret entered a repository.
@@ -159,7 +161,7 @@ func (w *World) secret(kindName, name string, live bool) *Secret {
 	if !ok {
 		panic("demo: no kind of secret is called " + kindName)
 	}
-	s := &Secret{Rule: k.Rule, Live: live}
+	s := &Secret{Rule: k.Rule, Live: live, wrap: k.wrap}
 	// What an incident shows of a secret has to tell it from the others.
 	for tries := 0; s.Value.Len() == 0 || w.masked(s.Value.Masked()); tries++ {
 		if tries == 100 { // private keys all begin and end alike, so there can be one
@@ -179,12 +181,15 @@ func (w *World) masked(text string) bool {
 }
 
 // insert puts a secret into a text at its mark and returns the line it starts on.
-func insert(body string, secret magpie.Secret) (text string, line int) {
+func insert(body string, s *Secret) (text string, line int) {
+	if s.wrap != "" {
+		body = strings.Replace(body, mark, s.wrap, 1)
+	}
 	before, _, found := strings.Cut(body, mark)
 	if !found {
 		panic("demo: a text to hold a secret has no mark")
 	}
-	return strings.Replace(body, mark, string(secret.Reveal()), 1), 1 + strings.Count(before, "\n")
+	return strings.Replace(body, mark, string(s.Value.Reveal()), 1), 1 + strings.Count(before, "\n")
 }
 
 // mark stands for the secret in the texts of leaks.
@@ -297,7 +302,7 @@ func (h *history) leak(n int, l leak) {
 	switch n {
 	case l.at:
 		s := h.w.secret(l.kind, l.name, false)
-		body, line := insert(l.body, s.Value)
+		body, line := insert(l.body, s)
 		c := bitbucketsim.Commit{Branch: l.branch, Message: l.message, Files: map[string]string{l.file: body}}
 		if l.tag != "" {
 			c.Branch = "release/" + l.tag
@@ -347,7 +352,7 @@ func (w *World) PushSecret(repo, branch, kindName, name string) (Pushed, error) 
 	s := w.secret(kindName, name, true)
 	w.live++
 	body := pick(w.rnd, liveTexts)
-	text, line := insert(body.text, s.Value)
+	text, line := insert(body.text, s)
 	if strings.Contains(string(s.Value.Reveal()), "\n") {
 		text, line = string(s.Value.Reveal())+"\n", 1
 	}

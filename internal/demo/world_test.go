@@ -145,7 +145,7 @@ func TestDetectorsFindExactlyThePlantedSecrets(t *testing.T) {
 func sortedKinds() []string {
 	var names []string
 	for name := range kinds {
-		if name != "key" && name != "postgres" { // those all begin and end alike, so the history has the only one
+		if name != "key" && name != "aws-secret" { // keys begin and end alike, so there is one; the other needs a telling name
 			names = append(names, name)
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -237,7 +238,7 @@ type incidentView struct {
 
 func (s *server) viewIncident(i magpie.Incident) incidentView {
 	return incidentView{
-		ID: i.ID, Number: i.Number, URL: s.PublicURL + "/incidents/" + string(i.ID), Rule: i.Rule, Title: i.Title, Provider: i.Provider,
+		ID: i.ID, Number: i.Number, URL: fmt.Sprintf("%s/incidents/%d", s.PublicURL, i.Number), Rule: i.Rule, Title: i.Title, Provider: i.Provider,
 		Severity: i.Severity, Confidence: i.Confidence, Status: i.Status, IgnoreReason: i.IgnoreReason, SecretRevoked: i.SecretRevoked,
 		Regressed: i.Regressed, AssigneeID: i.AssigneeID, Masked: i.Masked, Occurrences: i.Occurrences, FromHistory: i.FromHistory,
 		FirstRepository: i.FirstRepo, FirstFile: i.FirstFile, FirstAuthor: i.FirstAuthor, FirstEmail: i.FirstAuthorEml,

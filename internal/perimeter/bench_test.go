@@ -98,6 +98,14 @@ func each(t *testing.T, opt bitbucketsim.Options, test func(b *bench)) {
 	}
 }
 
+// onSQLite runs test on SQLite alone, where no statement is special to it.
+func onSQLite(t *testing.T, opt bitbucketsim.Options, test func(b *bench)) {
+	t.Helper()
+	b := start(t, opt, storetest.SQLite(t))
+	b.run()
+	test(b)
+}
+
 // start makes a bench whose jobs do not run yet.
 func start(t *testing.T, opt bitbucketsim.Options, address string) *bench {
 	t.Helper()
@@ -201,7 +209,7 @@ func (b *bench) connected() magpie.Integration {
 // eventually waits for a condition.
 func (b *bench) eventually(what string, ok func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(30 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("never happened: %s\nrepositories: %s\nhooks: %v", what, b.describe(), b.sim.Webhooks())
 		}

@@ -17,7 +17,11 @@ func TestConnectInstance(t *testing.T) {
 	for _, version := range []string{"7.6.0", "7.21.0", "8.9.0", "9.4.0", "10.2.0"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			each(t, bitbucketsim.Options{Version: version}, func(b *bench) {
+			run := onSQLite
+			if version == "9.4.0" { // the versions differ at Bitbucket's side only
+				run = each
+			}
+			run(t, bitbucketsim.Options{Version: version}, func(b *bench) {
 				b.sim.SetSparsePages(true)
 				b.sim.SetMaxLimit(2)
 				archived := b.simRepo("BETA", "Two")
@@ -86,7 +90,7 @@ func (b *bench) checkTokenSealed(id magpie.IntegrationID) {
 // Under a context path, and with links and pages as odd as they come.
 func TestConnectUnderContextPath(t *testing.T) {
 	t.Parallel()
-	each(t, bitbucketsim.Options{ContextPath: "/bitbucket"}, func(b *bench) {
+	onSQLite(t, bitbucketsim.Options{ContextPath: "/bitbucket"}, func(b *bench) {
 		b.connected()
 		for _, r := range b.repos() {
 			b.checkHooked(r, true)

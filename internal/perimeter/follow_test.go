@@ -76,7 +76,7 @@ func TestRenameEvent(t *testing.T) {
 	for mode, name := range map[bitbucketsim.RenameMode]string{bitbucketsim.RenameAlias: "alias", bitbucketsim.RenameRedirect: "redirect", bitbucketsim.RenameGone: "gone"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, bitbucketsim.Options{}, func(b *bench) {
+			onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
 				b.sim.SetRenameMode(mode)
 				b.connected()
 				r := b.repo("ALPHA/one")
@@ -92,7 +92,7 @@ func TestRenameEvent(t *testing.T) {
 
 func TestAutoMonitorOff(t *testing.T) {
 	t.Parallel()
-	each(t, bitbucketsim.Options{}, func(b *bench) {
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
 		i := b.connected()
 		off := false
 		if err := b.SetSwitches(b.ctx, owner, i.ID, nil, &off); err != nil {
@@ -150,7 +150,7 @@ func TestHooksAreMended(t *testing.T) {
 
 func TestPublicURLChanges(t *testing.T) {
 	t.Parallel()
-	each(t, bitbucketsim.Options{}, func(b *bench) {
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
 		i := b.connected()
 		b.opts.PublicURL = "https://moved.example"
 		b.sync(i.ID)
@@ -385,6 +385,7 @@ func TestSchedule(t *testing.T) {
 			b.Errorf("%d sweeps were started, want 1", n)
 		}
 		b.eventually("a look at each", func() bool { return b.looks.agains() == 4 })
+		b.settled(r.IntegrationID)
 		b.sim.ResetCounts()
 		must(0, b.Tick(b.ctx))
 		b.eventually("idle jobs", b.jobsIdle)
@@ -402,7 +403,7 @@ func TestSchedule(t *testing.T) {
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	each(t, bitbucketsim.Options{}, func(b *bench) {
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
 		ctx, cancel := context.WithCancel(b.ctx)
 		done := make(chan error)
 		go func() { done <- b.Service.Run(ctx) }()
@@ -421,13 +422,13 @@ func TestRestarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := start(t, bitbucketsim.Options{}, address(t))
-			const repos = 65
+			const repos = 40
 			for n := range repos - 5 {
 				must(b.sim.CreateRepo("ALPHA", "Repository "+itoa(n)))
 			}
 			jobs := b.run()
 			i := b.connect(magpie.ModeInstance)
-			for _, installed := range []int{3, 20, 40} {
+			for _, installed := range []int{3, 12, 25} {
 				b.eventually("some webhooks", func() bool { return len(b.sim.Webhooks()) >= installed })
 				b.crash(jobs)
 				jobs = b.run()

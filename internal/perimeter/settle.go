@@ -69,7 +69,7 @@ func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo ma
 			return complete(ctx, s.opts.DB, run)
 		}
 		// Nobody can push to it, so it needs no webhook, only the look at what it holds.
-		return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return s.opts.Scans.FirstLook(ctx, tx, repo.ID, i.Autoscan) })
+		return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return t.firstLook(ctx, tx) })
 	}
 	c, err := s.client(ctx, i)
 	if err != nil {
@@ -150,8 +150,16 @@ func (t task) install(ctx context.Context, c *bitbucket.Client) error {
 		if !fresh && t.repo.Hook == magpie.HookInstalled {
 			return nil
 		}
-		return t.opts.Scans.FirstLook(ctx, tx, t.repo.ID, t.i.Autoscan)
+		return t.firstLook(ctx, tx)
 	})
+}
+
+// firstLook begins the watch, or resumes it after events may have been lost.
+func (t task) firstLook(ctx context.Context, tx *store.Tx) error {
+	if err := tx.SetRepoLooked(ctx, t.repo.ID, t.opts.Now()); err != nil {
+		return err
+	}
+	return t.opts.Scans.FirstLook(ctx, tx, t.repo.ID, t.i.Autoscan)
 }
 
 // hook returns the repository's hook row, made if there is none, and what it shall be at Bitbucket.
@@ -265,10 +273,11 @@ func (t task) failed(ctx context.Context, trouble error) error {
 		if kind == magpie.KindNotFound { // renamed or deleted
 			return t.wantSync(ctx, tx, t.i.ID)
 		}
-		if t.repo.Monitored && t.repo.Hook == magpie.HookPending { // can be read, so it is scanned even without events
-			return t.opts.Scans.FirstLook(ctx, tx, t.repo.ID, t.i.Autoscan)
+		looked, err := tx.RepoLooked(ctx, t.repo.ID)
+		if err != nil || !t.repo.Monitored || looked && t.repo.Hook != magpie.HookPending {
+			return err
 		}
-		return nil
+		return t.firstLook(ctx, tx) // it can be read, so it is swept even without events
 	})
 }
 

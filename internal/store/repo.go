@@ -33,8 +33,8 @@ func (tx *Tx) RepoByRemoteID(ctx context.Context, id magpie.IntegrationID, remot
 // Everything else counts only for a new one, which also gets the id in r.
 func (tx *Tx) PutRepo(ctx context.Context, r magpie.Repo, syncID string) error {
 	_, err := tx.exec(ctx, `INSERT INTO repo (id, integration_id, project_id, remote_id, slug, name, clone_url, browse_url,
-			state, state_reason, monitored, hook_state, hook_reason, history, last_push_at, last_scan_at, created_at, seen_in_sync)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			state, state_reason, monitored, hook_state, hook_reason, history, last_push_at, last_scan_at, created_at, looked_at, seen_in_sync)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, $18)
 		ON CONFLICT (integration_id, remote_id) DO UPDATE SET
 			project_id = excluded.project_id, slug = excluded.slug, name = excluded.name, clone_url = excluded.clone_url,
 			browse_url = excluded.browse_url, state = excluded.state, state_reason = excluded.state_reason,
@@ -100,11 +100,24 @@ func (tx *Tx) SetRepoPushed(ctx context.Context, id magpie.RepoID, at time.Time)
 	return err
 }
 
-// MonitoredRepos returns the ids above after, in order, of monitored repositories that can be read now: available ones of
-// integrations whose token is not known to be dead.
+// SetRepoLooked stores that the first look at a repository was asked for.
+func (tx *Tx) SetRepoLooked(ctx context.Context, id magpie.RepoID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET looked_at = $2 WHERE id = $1 AND looked_at = 0`, id, micros(at))
+	return err
+}
+
+// RepoLooked reports whether the first look at a repository was ever asked for.
+func (tx *Tx) RepoLooked(ctx context.Context, id magpie.RepoID) (looked bool, err error) {
+	err = tx.row(ctx, `SELECT looked_at > 0 FROM repo WHERE id = $1`, id).Scan(&looked)
+	return looked, err
+}
+
+// MonitoredRepos returns the ids above after, in order, of the monitored repositories that can be compared with what was
+// scanned: available ones, looked at before, of integrations whose token is not known to be dead.
 func (tx *Tx) MonitoredRepos(ctx context.Context, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
 	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r JOIN integration i ON i.id = r.integration_id
-		WHERE r.id > $1 AND r.monitored AND r.state = 'available' AND i.state <> 'token_invalid' AND NOT i.removing
+		WHERE r.id > $1 AND r.monitored AND r.state = 'available' AND r.looked_at > 0
+			AND i.state <> 'token_invalid' AND NOT i.removing
 		ORDER BY r.id LIMIT $2`, after, limit)
 }
 

@@ -123,6 +123,7 @@ CREATE TABLE repo (
     last_push_at   BIGINT  NOT NULL,
     last_scan_at   BIGINT  NOT NULL,
     created_at     BIGINT  NOT NULL,
+    looked_at      BIGINT  NOT NULL, -- when its first look was asked for; 0 = never, so nothing is known to compare with
     seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it; another one then knows it is gone
     baseline_at    BIGINT  NOT NULL DEFAULT 0, -- when its first tips were taken; 0: pushes can't be compared yet
     UNIQUE (integration_id, remote_id)

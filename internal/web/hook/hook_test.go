@@ -144,7 +144,7 @@ func (b *bench) accept(ctx context.Context, id magpie.RepoID, push magpie.Push) 
 
 func (b *bench) eventually(what string, ok func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(30 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("never happened: %s", what)
 		}
@@ -443,7 +443,13 @@ func TestDeliveries(t *testing.T) {
 	for _, version := range []string{"7.6.0", "8.9.0", "9.4.0", "10.2.0"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			each(t, bitbucketsim.Options{Version: version}, func(b *bench) {
+			run := each
+			if version != "9.4.0" { // the versions differ at Bitbucket's side only
+				run = func(t *testing.T, opt bitbucketsim.Options, test func(*bench)) {
+					test(start(t, opt, storetest.SQLite(t)))
+				}
+			}
+			run(t, bitbucketsim.Options{Version: version}, func(b *bench) {
 				b.sim.SetDeliveries(bitbucketsim.DeliveryMode{Duplicate: 0.5})
 				id := int(b.repo.RemoteID)
 				pushed := must(b.sim.Push(bitbucketsim.Push{Repo: id, Commits: []bitbucketsim.Commit{{Files: map[string]string{"a": "1"}}}}))

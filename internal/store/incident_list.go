@@ -39,7 +39,8 @@ type IncidentPage struct {
 }
 
 // Each condition holds when its parameter is empty, so one constant text serves every combination of filters. Lists
-// come as one text with commas at both ends, since the databases share no array type.
+// come as one text with commas at both ends, since the databases share no array type. The subqueries of the text don't
+// depend on the incident, so each is answered once, and not at all without a text.
 const incidentListWhere = `
 	($1 = '' OR $1 LIKE '%,' || i.status || ',%') AND
 	($2 = '' OR $2 LIKE '%,' || i.severity || ',%') AND
@@ -48,8 +49,8 @@ const incidentListWhere = `
 	($5 = '' OR i.assignee_id = $5 OR ($5 = '-' AND i.assignee_id = '')) AND
 	($6 = '' OR lower(i.title) LIKE $6 ESCAPE '\' OR lower(i.provider) LIKE $6 ESCAPE '\' OR lower(i.first_author) LIKE $6 ESCAPE '\'
 		OR lower(i.first_repo) LIKE $6 ESCAPE '\' OR lower(i.first_file) LIKE $6 ESCAPE '\' OR lower(i.first_email) LIKE $6 ESCAPE '\'
-		OR EXISTS (SELECT 1 FROM occurrence o LEFT JOIN repo r ON r.id = o.repo_id LEFT JOIN project p ON p.id = r.project_id
-			WHERE o.incident_id = i.id AND (lower(o.file) LIKE $6 ESCAPE '\' OR lower(p.key || '/' || r.slug) LIKE $6 ESCAPE '\'))) AND
+		OR i.id IN (SELECT o.incident_id FROM occurrence o WHERE lower(o.file) LIKE $6 ESCAPE '\' OR o.repo_id IN (
+			SELECT r.id FROM repo r JOIN project p ON p.id = r.project_id WHERE lower(p.key || '/' || r.slug) LIKE $6 ESCAPE '\'))) AND
 	(CAST($7 AS BIGINT) = 0 OR i.number = CAST($7 AS BIGINT))`
 
 func (f IncidentFilter) args() []any {
@@ -102,6 +103,20 @@ func (tx *Tx) Incidents(ctx context.Context, f IncidentFilter, sort IncidentSort
 func (tx *Tx) CountIncidents(ctx context.Context, f IncidentFilter) (n int64, err error) {
 	err = tx.row(ctx, `SELECT count(*) FROM incident i WHERE `+incidentListWhere, f.args()...).Scan(&n)
 	return n, err
+}
+
+// StatusCount is how many incidents have a status.
+type StatusCount struct {
+	Status magpie.IncidentStatus
+	Count  int64
+}
+
+// CountIncidentsByStatus returns how many incidents of each status that occurs the filter chooses.
+func (tx *Tx) CountIncidentsByStatus(ctx context.Context, f IncidentFilter) ([]StatusCount, error) {
+	return collect(ctx, tx, func(s scanner) (c StatusCount, err error) {
+		err = s.Scan(&c.Status, &c.Count)
+		return c, err
+	}, `SELECT i.status, count(*) FROM incident i WHERE `+incidentListWhere+` GROUP BY i.status ORDER BY i.status`, f.args()...)
 }
 
 // IncidentByNumber returns the incident that people know by a number.

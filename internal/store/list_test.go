@@ -283,6 +283,18 @@ func TestPerimeterList(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
+		for _, f := range []store.PerimeterFilter{{}, {Project: app.ID}, {Text: "ops/n"}, {Integration: two.ID}} {
+			states := query(w, func(tx *store.Tx) (map[store.PerimeterState]int64, error) { return tx.PerimeterStates(w.ctx, f) })
+			for state, n := range states {
+				f.State = state
+				if want := len(names(f)); int(n) != want {
+					t.Errorf("%+v: %d counted together, %d alone", f, n, want)
+				}
+			}
+			if len(states) != 6 {
+				t.Errorf("%d states counted, want 6", len(states))
+			}
+		}
 		projects := query(w, func(tx *store.Tx) ([]store.PerimeterProject, error) { return tx.PerimeterProjects(w.ctx, one.ID) })
 		if len(projects) != 2 || projects[0].Repos != 2 || projects[0].Monitored != 2 || projects[0].Hooked != 1 || projects[0].Trouble != 1 ||
 			projects[1].Key != "OPS" || projects[1].Trouble != 1 {
@@ -374,7 +386,7 @@ func TestOverviewCounts(t *testing.T) {
 		if len(open) != 5 || open[0].Count != 0 || open[1].Count != 3 {
 			t.Errorf("open incidents %v", open)
 		}
-		statuses := query(w, func(tx *store.Tx) ([]store.StatusCount, error) { return tx.IncidentsByStatus(w.ctx) })
+		statuses := query(w, func(tx *store.Tx) ([]store.StatusCount, error) { return tx.CountIncidentsByStatus(w.ctx, store.IncidentFilter{}) })
 		if diff := cmp.Diff([]store.StatusCount{{Status: magpie.IncidentIgnored, Count: 1}, {Status: magpie.IncidentTriggered, Count: 3}}, statuses); diff != "" {
 			t.Errorf("by status (-want +got):\n%s", diff)
 		}

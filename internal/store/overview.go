@@ -35,20 +35,6 @@ func (tx *Tx) OpenBySeverity(ctx context.Context) ([]SeverityCount, error) {
 	return all, nil
 }
 
-// StatusCount is how many incidents have a status.
-type StatusCount struct {
-	Status magpie.IncidentStatus
-	Count  int64
-}
-
-// IncidentsByStatus counts the incidents of each status that occurs.
-func (tx *Tx) IncidentsByStatus(ctx context.Context) ([]StatusCount, error) {
-	return collect(ctx, tx, func(s scanner) (c StatusCount, err error) {
-		err = s.Scan(&c.Status, &c.Count)
-		return c, err
-	}, `SELECT status, count(*) FROM incident GROUP BY status ORDER BY status`)
-}
-
 // Coverage says how much of what is at Bitbucket is watched. All but Deleted count repositories that still exist.
 type Coverage struct {
 	Repos          int64

@@ -44,10 +44,12 @@ type PerimeterPage struct {
 	Next  string // the cursor of the next page; empty if this is the last
 }
 
-const perimeterFrom = ` FROM repo r JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id WHERE
+const perimeterAnyState = ` FROM repo r JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id WHERE
 	($1 = '' OR r.integration_id = $1) AND
 	($2 = '' OR r.project_id = $2) AND
-	($3 = '' OR lower(p.key || '/' || r.slug) LIKE $3 ESCAPE '\' OR lower(r.name) LIKE $3 ESCAPE '\' OR lower(p.name) LIKE $3 ESCAPE '\') AND
+	($3 = '' OR lower(p.key || '/' || r.slug) LIKE $3 ESCAPE '\' OR lower(r.name) LIKE $3 ESCAPE '\' OR lower(p.name) LIKE $3 ESCAPE '\')`
+
+const perimeterFrom = perimeterAnyState + ` AND
 	CASE $4
 		WHEN 'monitored' THEN r.monitored AND r.state <> 'deleted'
 		WHEN 'unmonitored' THEN NOT r.monitored AND r.state <> 'deleted'
@@ -89,6 +91,22 @@ func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor stri
 func (tx *Tx) CountPerimeter(ctx context.Context, f PerimeterFilter) (n int64, err error) {
 	err = tx.row(ctx, `SELECT count(*)`+perimeterFrom, f.args()...).Scan(&n)
 	return n, err
+}
+
+// PerimeterStates returns how many repositories each state's list would hold, whatever the state in the filter.
+func (tx *Tx) PerimeterStates(ctx context.Context, f PerimeterFilter) (map[PerimeterState]int64, error) {
+	var all, monitored, trouble, pending, deleted int64
+	err := tx.row(ctx, `SELECT
+		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
+		count(CASE WHEN r.monitored AND r.state <> 'deleted' THEN 1 END),
+		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END),
+		count(CASE WHEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending') THEN 1 END),
+		count(CASE WHEN r.state = 'deleted' THEN 1 END)`+perimeterAnyState, f.Integration, f.Project, likePattern(f.Text)).
+		Scan(&all, &monitored, &trouble, &pending, &deleted)
+	return map[PerimeterState]int64{
+		PerimeterAll: all, PerimeterMonitored: monitored, PerimeterUnmonitored: all - monitored, PerimeterTrouble: trouble,
+		PerimeterPending: pending, PerimeterDeleted: deleted,
+	}, err
 }
 
 // PerimeterProject is a project with the sums of its repositories.

@@ -128,9 +128,6 @@ func (page *incidentListPage) read(ctx context.Context, tx *store.Tx, cursor str
 	if err != nil {
 		return err
 	}
-	if page.Count, err = tx.CountIncidents(ctx, page.Filter); err != nil {
-		return err
-	}
 	if page.Rules, err = tx.IncidentRules(ctx); err != nil {
 		return err
 	}
@@ -163,22 +160,33 @@ func (page *incidentListPage) read(ctx context.Context, tx *store.Tx, cursor str
 	return page.readTabs(ctx, tx)
 }
 
-// readTabs counts the incidents of each tab under the other filters.
+// readTabs counts the incidents of each tab under the other filters, and with them those of this list.
 func (page *incidentListPage) readTabs(ctx context.Context, tx *store.Tx) error {
 	current := page.Query.Get("status")
 	if current == "" {
 		current = "open"
 	}
+	others := page.Filter
+	others.Statuses = nil
+	counts, err := tx.CountIncidentsByStatus(ctx, others)
 	for _, tab := range incidentTabs {
-		f := page.Filter
-		f.Statuses = tab.Statuses
-		n, err := tx.CountIncidents(ctx, f)
-		if err != nil {
-			return err
+		n := countOf(counts, tab.Statuses)
+		if tab.Key == current {
+			page.Count = n
 		}
 		page.Tabs = append(page.Tabs, incidentTab{tab.Label, n, queryURL("/incidents", with(page.Query, "status", tab.Key)), tab.Key == current})
 	}
-	return nil
+	return err
+}
+
+// countOf adds the counts of some statuses, or of all if there are none.
+func countOf(counts []store.StatusCount, statuses []magpie.IncidentStatus) (n int64) {
+	for _, c := range counts {
+		if len(statuses) == 0 || slices.Contains(statuses, c.Status) {
+			n += c.Count
+		}
+	}
+	return n
 }
 
 // filtered reports whether anything but the tab narrows the list.

@@ -108,9 +108,6 @@ func (page *perimeterPage) read(ctx context.Context, tx *store.Tx, cursor string
 	if page.Coverage, err = tx.Coverage(ctx, page.Filter.Integration); err != nil {
 		return err
 	}
-	if page.Count, err = tx.CountPerimeter(ctx, page.Filter); err != nil {
-		return err
-	}
 	list, err := tx.PerimeterRepos(ctx, page.Filter, cursor, reposPerPage)
 	if err != nil {
 		return err
@@ -142,20 +139,19 @@ func (page *perimeterPage) add(row repoRow) {
 	last.Repos = append(last.Repos, row)
 }
 
+// readTabs counts the repositories of each tab under the other filters. Tabs that are rarely of use are left out while
+// they are empty.
 func (page *perimeterPage) readTabs(ctx context.Context, tx *store.Tx) error {
+	counts, err := tx.PerimeterStates(ctx, page.Filter)
+	page.Count = counts[page.Filter.State]
 	for _, tab := range perimeterTabs {
-		f := page.Filter
-		f.State = tab.State
-		n, err := tx.CountPerimeter(ctx, f)
-		if err != nil {
-			return err
-		}
-		if n == 0 && (tab.State == store.PerimeterDeleted || tab.State == store.PerimeterPending) && page.Filter.State != tab.State {
+		n, current := counts[tab.State], tab.State == page.Filter.State
+		if n == 0 && !current && (tab.State == store.PerimeterDeleted || tab.State == store.PerimeterPending) {
 			continue
 		}
-		page.Tabs = append(page.Tabs, incidentTab{tab.Label, n, queryURL("/perimeter", with(page.Query, "state", string(tab.State))), tab.State == page.Filter.State})
+		page.Tabs = append(page.Tabs, incidentTab{tab.Label, n, queryURL("/perimeter", with(page.Query, "state", string(tab.State))), current})
 	}
-	return nil
+	return err
 }
 
 func (page perimeterPage) filtered() bool {

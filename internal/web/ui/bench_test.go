@@ -1,0 +1,98 @@
+package ui
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"magpie"
+	"magpie/internal/store"
+)
+
+// BenchmarkPages builds the lists of an installation with 10 000 repositories in 200 projects and 20 000 incidents.
+func BenchmarkPages(b *testing.B) {
+	w := newWorld(b).people().bitbucket()
+	w.crowd(200, 50, 20_000)
+	for name, build := range map[string]func() error{
+		"overview":         func() error { _, err := w.pages().overview(w.ctx, w.owner); return err },
+		"incidents":        func() error { _, err := w.pages().incidentList(w.ctx, w.owner, url.Values{}); return err },
+		"incidents/search": func() error { _, err := w.pages().incidentList(w.ctx, w.owner, url.Values{"q": {"r4999"}}); return err },
+		"incidents/worst": func() error {
+			_, err := w.pages().incidentList(w.ctx, w.owner, url.Values{"sort": {"severity"}})
+			return err
+		},
+		"perimeter": func() error { _, err := w.pages().perimeter(w.ctx, w.owner, url.Values{}); return err },
+		"perimeter/trouble": func() error {
+			_, err := w.pages().perimeter(w.ctx, w.owner, url.Values{"state": {"trouble"}})
+			return err
+		},
+		"scans": func() error { _, err := w.pages().scanList(w.ctx, w.owner, url.Values{}); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := build(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func (w *world) pages() Pages {
+	w.opts.Now = time.Now
+	return newPages(w.opts)
+}
+
+// crowd adds many projects, repositories and incidents by the store alone.
+func (w *world) crowd(projects, repos, incidents int) {
+	w.Helper()
+	w.write(func(tx *store.Tx) error {
+		var all []magpie.Repo
+		for p := range projects {
+			project, err := tx.PutProject(w.ctx, magpie.Project{IntegrationID: w.integration.ID, RemoteID: int64(p), Key: fmt.Sprintf("P%03d", p), Name: "Project", Installed: true}, "")
+			if err != nil {
+				return err
+			}
+			for n := range repos {
+				r := magpie.Repo{
+					ID: store.NewID[magpie.RepoID](), IntegrationID: w.integration.ID, ProjectID: project.ID, RemoteID: int64(len(all)), ProjectKey: project.Key,
+					Slug: fmt.Sprintf("r%d", p*repos+n), State: magpie.RepoAvailable, Monitored: true, Hook: magpie.HookInstalled, History: magpie.HistoryDone,
+				}
+				if err := tx.PutRepo(w.ctx, r, ""); err != nil {
+					return err
+				}
+				all = append(all, r)
+			}
+		}
+		for n := range incidents {
+			if err := w.addIncident(tx, n+1, all[n*7%len(all)]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *world) addIncident(tx *store.Tx, n int, r magpie.Repo) error {
+	v := magpie.Incident{
+		ID: store.NewID[magpie.IncidentID](), Number: int64(n), Rule: magpie.RuleID(fmt.Sprint("rule-", n%40)), Title: "Some access token",
+		Severity: magpie.Severities()[n%5], Status: magpie.IncidentTriggered, Occurrences: 2, FirstSeenAt: time.Now().Add(-time.Duration(n) * time.Minute),
+		LastSeenAt: time.Now(), FirstRepoID: r.ID, FirstRepo: r.FullName(), FirstFile: "config/app.yaml",
+	}
+	if n%3 == 0 {
+		v.Status = magpie.IncidentResolved
+	}
+	if err := tx.AddIncident(w.ctx, v, fmt.Sprint("f", n), []byte("sealed")); err != nil {
+		return err
+	}
+	for line := range 2 {
+		_, err := tx.AddOccurrence(w.ctx, magpie.Occurrence{
+			ID: store.NewID[magpie.OccurrenceID](), IncidentID: v.ID, RepoID: r.ID, File: "config/app.yaml", LineStart: line, ColumnStart: 1,
+		}, []byte("sealed"))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -77,7 +77,9 @@ func TestPerimeterRowsComeBack(t *testing.T) {
 			}
 			return nil
 		})
-		err := db.Write(t.Context(), func(tx *store.Tx) error { return tx.InsertIntegration(t.Context(), sampleIntegration(i.BaseURL), []byte{1}) })
+		err := db.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.InsertIntegration(t.Context(), sampleIntegration(i.BaseURL), []byte{1})
+		})
 		if magpie.KindOf(err) != magpie.KindConflict {
 			t.Errorf("the same instance twice: %v, want a conflict", err)
 		}

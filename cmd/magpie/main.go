@@ -26,6 +26,9 @@ type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: web app, API, webhook receiver and all background work."`
 	Demo    demoCommand    `cmd:"" help:"Show the whole product at work on a simulated Bitbucket, with caught mail."`
 	User    userCommand    `cmd:"" help:"Add a user, reset a password or make an API token; the server must be stopped."`
+	Doctor  doctorCommand  `cmd:"" help:"Check settings, data, mail server and Bitbucket, and say what to fix."`
+	Backup  backupCommand  `cmd:"" help:"Copy the SQLite database, also while the server runs."`
+	Restore restoreCommand `cmd:"" help:"Put a backup in place of the database; the server must be stopped."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

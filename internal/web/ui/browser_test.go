@@ -164,17 +164,8 @@ func (b *tab) shoot(name string, width, height int64, dark bool) {
 	if dir == "" {
 		return
 	}
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
+	b.colours(dark)
 	b.do(chromedp.EmulateViewport(width, height))
-	_, err := chromedp.Call(b.browser, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	picture, err := chromedp.Run(b.browser, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.Fatal(err)
@@ -194,6 +185,59 @@ func (b *tab) noOverflow(width int64) {
 	if got := b.evaluate(`document.documentElement.scrollWidth <= innerWidth`); got != "true" {
 		b.Errorf("%s is %s wide at a width of %d; the widest: %s", b.evaluate(`location.pathname`), b.evaluate(`document.documentElement.scrollWidth`), width,
 			b.evaluate(`[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.tagName + '.' + e.className).join(' ')`))
+	}
+}
+
+// lowContrast lists the texts of a page whose colour is too near to that of their ground for WCAG 2.2 AA (4.5 to 1).
+const lowContrast = `(() => {
+	const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+	const rgba = (color) => {
+		canvas.clearRect(0, 0, 1, 1);
+		canvas.fillStyle = color;
+		canvas.fillRect(0, 0, 1, 1);
+		return canvas.getImageData(0, 0, 1, 1).data;
+	};
+	const luminance = ([r, g, b]) => [r, g, b].map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+		.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+	const ground = (e) => {
+		for (; e; e = e.parentElement) {
+			const color = rgba(getComputedStyle(e).backgroundColor);
+			if (color[3] === 255) return color;
+		}
+		return rgba('white');
+	};
+	const bad = [];
+	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walker.nextNode()) {
+		const e = walker.currentNode.parentElement;
+		if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest('.sr, .skip, option, [disabled]')) continue;
+		const [a, b] = [luminance(rgba(getComputedStyle(e).color)), luminance(ground(e))];
+		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (ratio < 4.5) bad.push(ratio.toFixed(2) + ' ' + e.tagName + '.' + e.className + ' ' + walker.currentNode.data.trim().slice(0, 30));
+	}
+	return bad;
+})()`
+
+// legible asserts that all text of the page stands out enough in the current colours.
+func (b *tab) legible(where string) {
+	b.Helper()
+	if got := b.evaluate(lowContrast); got != "[]" {
+		b.Errorf("%s has text that is hard to read: %s", where, got)
+	}
+}
+
+// colours makes the browser prefer light or dark.
+func (b *tab) colours(dark bool) {
+	b.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	_, err := chromedp.Call(b.browser, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 
@@ -274,6 +318,10 @@ func TestFiltersInABrowser(t *testing.T) {
 		t.Error("a live update forgot the filter")
 	}
 	b.silent()
+
+	w.server.CloseClientConnections()
+	w.server.Close()
+	b.waitText("Connection lost")
 }
 
 // TestInjectedMarkupIsDead plants markup in the page as a hole in the escaping would, and nothing of it runs.
@@ -332,7 +380,11 @@ func TestPagesInABrowser(t *testing.T) {
 		{"account", "/account"},
 		{"not-found", "/nowhere"},
 	} {
+		b.colours(true)
 		b.open(p.path)
+		b.legible(p.path + " in the dark")
+		b.colours(false)
+		b.legible(p.path)
 		b.noOverflow(1360)
 		b.noOverflow(400)
 		b.noOverflow(320)

@@ -224,3 +224,23 @@ func TestLogHasIDOfShownError(t *testing.T) {
 		t.Errorf("the log lacks the id %q:\n%s", id, w.log.String())
 	}
 }
+
+// TestMembersChangeNoSettings says in its own words what a Member may not reach, so that a slip in the list of routes
+// does not carry its own test along.
+func TestMembersChangeNoSettings(t *testing.T) {
+	t.Parallel()
+	forbidden := regexp.MustCompile(`^(GET|POST) /settings/(members|audit)|^POST /settings/integrations|/bitbucket/new$|/projects$|^POST /(perimeter|scans)`)
+	open := regexp.MustCompile(`^(GET|POST) /(setup|login|static/\{file\})$|^POST /(theme|logout)$`)
+	for _, r := range (&server{}).routes() {
+		name := r.Method + " " + r.Path
+		if forbidden.MatchString(name) && (r.Permission == signedIn || r.Permission == public || access.Allows(magpie.RoleMember, r.Permission)) {
+			t.Errorf("a Member may %s", name)
+		}
+		if !forbidden.MatchString(name) && r.Permission != public && r.Permission != signedIn && !access.Allows(magpie.RoleMember, r.Permission) {
+			t.Errorf("a Member may not %s", name)
+		}
+		if (r.Permission == public) != open.MatchString(name) {
+			t.Errorf("%s is open to everybody: %t", name, r.Permission == public)
+		}
+	}
+}

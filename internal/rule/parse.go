@@ -41,6 +41,7 @@ type spec struct {
 	Filters     Filters  `yaml:"filters"`
 	Check       string   `yaml:"check"`
 	Generic     bool     `yaml:"generic"`
+	Verify      *Probe   `yaml:"verify"`
 	Examples    struct {
 		Match   []string `yaml:"match"`
 		NoMatch []string `yaml:"no_match"`
@@ -119,11 +120,12 @@ func (s *spec) compile(file, vendor string) (*Rule, []error) {
 		Description: strings.TrimSpace(s.Description), Remediation: strings.TrimSpace(s.Remediation),
 		References: s.References, Since: s.Since, Literals: s.Literals, Keywords: lowerAll(s.Keywords),
 		Pattern: s.Pattern, Value: s.Value, Name: s.Name, Window: s.Window, Filters: s.Filters, Check: s.Check,
-		Generic: s.Generic, Match: unmark(s.Examples.Match), NoMatch: unmark(s.Examples.NoMatch), Source: file, offset: -1,
+		Generic: s.Generic, Probe: s.Verify, Match: unmark(s.Examples.Match), NoMatch: unmark(s.Examples.NoMatch), Source: file, offset: -1,
 	}
 	c.describe(r)
 	c.anchors(r)
 	c.filters(r)
+	c.probe(r.Probe)
 	switch {
 	case (s.Pattern == "") == (s.Value == ""):
 		c.fail("needs either pattern or value")
@@ -328,10 +330,19 @@ func unknownFields(name string, data []byte) []error {
 			}
 		}
 		check("", r, "id", "title", "category", "severity", "confidence", "description", "remediation", "references",
-			"since", "literals", "keywords", "pattern", "value", "name", "window", "filters", "check", "generic", "examples")
+			"since", "literals", "keywords", "pattern", "value", "name", "window", "filters", "check", "generic", "verify", "examples")
 		check("window.", r["window"], "before", "after")
 		check("filters.", r["filters"], "entropy", "require", "stopwords", "allow", "paths", "shape", "placeholders")
 		check("examples.", r["examples"], "match", "no_match")
+		check("verify.", r["verify"], "prefixes", "method", "url", "headers", "basic", "body", "valid", "invalid")
+		if probe, ok := r["verify"].(map[string]any); ok {
+			for _, list := range []string{"valid", "invalid"} {
+				answers, _ := probe[list].([]any)
+				for _, a := range answers {
+					check("verify."+list+".", a, "status", "field", "equals", "contains", "header")
+				}
+			}
+		}
 	}
 	return errs
 }

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,13 +14,14 @@ const SecretMark = "{{secret}}"
 // Probe says how to ask a vendor whether a secret of a rule is alive: one request that only reads, and which answers mean
 // what. Every answer that is in neither list means neither. Package verify makes the request.
 type Probe struct {
-	Method  string            `yaml:"method"`  // GET, HEAD or POST
-	URL     string            `yaml:"url"`     // https, complete as it stands
-	Headers map[string]string `yaml:"headers"` // values may hold SecretMark
-	Basic   string            `yaml:"basic"`   // user:password for basic authentication, with SecretMark in it
-	Body    string            `yaml:"body"`    // of a POST, JSON or a form; may hold SecretMark
-	Valid   []Answer          `yaml:"valid"`   // any of these says that the secret is alive
-	Invalid []Answer          `yaml:"invalid"` // any of these says that it is not; none if a refusal does not say so
+	Prefixes []string          `yaml:"prefixes"` // only secrets that begin with one of these are asked about; none means all
+	Method   string            `yaml:"method"`   // GET, HEAD or POST
+	URL      string            `yaml:"url"`      // https, complete as it stands
+	Headers  map[string]string `yaml:"headers"`  // values may hold SecretMark
+	Basic    string            `yaml:"basic"`    // user:password for basic authentication, with SecretMark in it
+	Body     string            `yaml:"body"`     // of a POST, JSON or a form; may hold SecretMark
+	Valid    []Answer          `yaml:"valid"`    // any of these says that the secret is alive
+	Invalid  []Answer          `yaml:"invalid"`  // any of these says that it is not; none if a refusal does not say so
 }
 
 // Answer is a condition on a response. All of its parts must hold.
@@ -28,7 +30,16 @@ type Answer struct {
 	Field    string   `yaml:"field"`    // dotted path of a field of the JSON body, which must be there and not null
 	Equals   []string `yaml:"equals"`   // texts of which the field, as text, must be one
 	Contains string   `yaml:"contains"` // text that the body must contain
+	Header   string   `yaml:"header"`   // name of a response header that must be there
 }
+
+// Covers reports whether the probe can tell anything about a secret.
+func (p *Probe) Covers(secret []byte) bool {
+	return len(p.Prefixes) == 0 || slices.ContainsFunc(p.Prefixes, func(prefix string) bool { return bytes.HasPrefix(secret, []byte(prefix)) })
+}
+
+// bare reports whether the status alone decides.
+func (a Answer) bare() bool { return a.Field == "" && a.Contains == "" && a.Header == "" }
 
 // Host returns the host that the probe asks.
 func (p *Probe) Host() string {
@@ -50,6 +61,9 @@ func (c *compiler) probe(p *Probe) {
 	if p.Body != "" && p.Method != http.MethodPost {
 		c.fail("verify.body goes with POST only")
 	}
+	if slices.Contains(p.Prefixes, "") {
+		c.fail("verify.prefixes holds an empty text, with which every secret begins")
+	}
 	c.probeURL(p)
 	c.probeSecret(p)
 	if len(p.Valid) == 0 {
@@ -61,8 +75,8 @@ func (c *compiler) probe(p *Probe) {
 		if a.Status < 200 || a.Status > 299 {
 			c.fail("verify.valid: status %d does not say that a secret was accepted", a.Status)
 		}
-		if a.Field == "" && a.Contains == "" {
-			c.fail("verify.valid: the status alone says too little; name a field or a text that the answer must have")
+		if a.bare() {
+			c.fail("verify.valid: the status alone says too little; name a field, text or header that the answer must have")
 		}
 	}
 	for _, a := range p.Invalid {
@@ -70,8 +84,8 @@ func (c *compiler) probe(p *Probe) {
 		switch {
 		case a.Status >= 300 && a.Status < 400, a.Status == http.StatusTooManyRequests, a.Status >= 500:
 			c.fail("verify.invalid: status %d does not say that a secret was refused", a.Status)
-		case a.Status != http.StatusUnauthorized && a.Field == "" && a.Contains == "":
-			c.fail("verify.invalid: status %d alone says too little; name a field or a text that the answer must have", a.Status)
+		case a.Status != http.StatusUnauthorized && a.bare():
+			c.fail("verify.invalid: status %d alone says too little; name a field, text or header that the answer must have", a.Status)
 		}
 	}
 }
@@ -94,7 +108,7 @@ func (c *compiler) probeSecret(p *Probe) {
 	kind := ""
 	for name, value := range p.Headers {
 		carried = carried || strings.Contains(value, SecretMark)
-		if http.CanonicalHeaderKey(name) != name || strings.ContainsAny(name+value, "\r\n: \t") && strings.ContainsAny(name+value, "\r\n") {
+		if http.CanonicalHeaderKey(name) != name || strings.ContainsAny(name+value, "\r\n") {
 			c.fail("verify.headers: write %q as %q, in one line", name, http.CanonicalHeaderKey(name))
 		}
 		if strings.Contains(strings.ReplaceAll(value, SecretMark, ""), "{{") {

@@ -32,6 +32,7 @@ type Rule struct {
 	Window  Window
 	Filters Filters
 	Check   string // name of a check in Checks, may be empty
+	Probe   *Probe // how to ask the vendor whether a secret is alive; nil if nobody can be asked
 	Generic bool   // knows no vendor's format: gives way to rules that do, is skipped in binary files
 
 	Match   []string // examples that must be found, marker removed

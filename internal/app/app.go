@@ -173,6 +173,8 @@ func (a *App) openStages(context.Context) error {
 	a.Scans = scan.New(scan.Options{
 		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, HTTP: a.Guard.Client(0), TempDir: a.Config.TempDir,
 		Concurrency: scanWorkers(a.Config.ScanWorkers), Log: a.Log,
+		// The stages know only the next one, so what flows back is wired here.
+		OnTokenRefused: func(ctx context.Context, id magpie.IntegrationID) error { return a.Perimeter.TokenRefused(ctx, id) },
 	})
 	a.Perimeter = perimeter.New(perimeter.Options{
 		DB: a.DB, Keys: a.Keys, HTTP: a.Guard.Client(apiTimeout), PublicURL: a.Config.PublicURL, Scans: a.Scans,

@@ -69,6 +69,7 @@ type bundle struct {
 	repo        magpie.RepoID
 	integration magpie.IntegrationID
 	token       bitbucketsim.Token
+	refused     chan magpie.IntegrationID
 }
 
 // each runs a test on both databases. history says what stands in the repository before Magpie sees it.
@@ -83,7 +84,7 @@ func each(t *testing.T, history []bitbucketsim.Commit, test func(*testing.T, *bu
 
 func newBundle(t *testing.T, address string, history []bitbucketsim.Commit) *bundle {
 	t.Helper()
-	b := &bundle{t: t}
+	b := &bundle{t: t, refused: make(chan magpie.IntegrationID, 10)}
 	b.startBitbucket(history)
 	keys := testKeys(t)
 	b.db, b.jobs = storetest.Open(t, address, func(e *queue.Engine, db *store.DB) {
@@ -92,6 +93,7 @@ func newBundle(t *testing.T, address string, history []bitbucketsim.Commit) *bun
 		b.incidents = incident.New(incident.Options{DB: db, Keys: keys, Alerts: alerts, Log: log})
 		b.scans = scan.New(scan.Options{
 			DB: db, Keys: keys, Engine: testEngine(t), Incidents: b.incidents, HTTP: httpClient(t, b.sim), TempDir: t.TempDir(), Log: log,
+			OnTokenRefused: func(_ context.Context, id magpie.IntegrationID) error { b.refused <- id; return nil },
 		})
 		alerts.Register(e)
 		b.scans.Register(e)

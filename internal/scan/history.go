@@ -26,7 +26,7 @@ func (s *Service) workFirstLook(ctx context.Context, run *queue.Run[firstLookJob
 	}
 	var baseline []magpie.Tip
 	if !taken {
-		if baseline, _, err = r.tips(ctx); err != nil {
+		if baseline, _, err = s.tips(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) e
 }
 
 func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r remote, v magpie.Scan) error {
-	tips, listing, err := r.tips(ctx)
+	tips, listing, err := s.tips(ctx, r)
 	if err != nil {
 		return s.failed(ctx, v, err, run.Last)
 	}

@@ -48,7 +48,7 @@ func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remot
 		return err
 	}
 	// The refs are listed after the events are read: what an event announced is then in the listing, or gone.
-	now, listing, err := r.tips(ctx)
+	now, listing, err := s.tips(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"magpie"
 	"magpie/internal/git/pack"
@@ -52,10 +54,44 @@ func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched
 	return r, true, err
 }
 
+// refusalEvery is how often, at most, a token that Git over HTTP refuses is reported for one integration. A repository
+// that the token's owner may not read gives the same answer, again and again.
+const refusalEvery = 5 * time.Minute
+
+// noteRefusal reports that Bitbucket refused the token, if err says so, and returns err.
+func (s *Service) noteRefusal(ctx context.Context, r remote, err error) error {
+	if magpie.KindOf(err) != magpie.KindTokenInvalid || s.OnTokenRefused == nil || !s.refusals.due(r.repo.IntegrationID, time.Now()) {
+		return err
+	}
+	if noteErr := s.OnTokenRefused(ctx, r.repo.IntegrationID); noteErr != nil {
+		s.Log.Error("reporting a refused token", "integration", r.repo.IntegrationID, "error", noteErr)
+	}
+	return err
+}
+
+// refusals remembers when a refused token was last reported.
+type refusals struct {
+	mu   sync.Mutex
+	last map[magpie.IntegrationID]time.Time
+}
+
+func (f *refusals) due(id magpie.IntegrationID, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.last[id]) < refusalEvery {
+		return false
+	}
+	if f.last == nil {
+		f.last = map[magpie.IntegrationID]time.Time{}
+	}
+	f.last[id] = now
+	return true
+}
+
 // tips lists the refs that count: all but those that Bitbucket makes by itself for merge previews, which no one pushed.
-func (r remote) tips(ctx context.Context) ([]magpie.Tip, *smarthttp.Listing, error) {
+func (s *Service) tips(ctx context.Context, r remote) ([]magpie.Tip, *smarthttp.Listing, error) {
 	listing, err := r.client.LsRefs(ctx)
-	if err != nil {
+	if err = s.noteRefusal(ctx, r, err); err != nil {
 		return nil, nil, fmt.Errorf("listing the refs of %s: %w", r.repo.FullName(), err)
 	}
 	var tips []magpie.Tip
@@ -88,7 +124,7 @@ func (s *Service) spool(ctx context.Context, r remote, f fetch, meter *Meter) (*
 	if magpie.KindOf(err) == magpie.KindNotFound && len(f.request.Wants) == 0 {
 		return nil, nil
 	}
-	if err != nil {
+	if err = s.noteRefusal(ctx, r, err); err != nil {
 		return nil, fmt.Errorf("fetching from %s: %w", r.repo.FullName(), err)
 	}
 	defer stream.Close()

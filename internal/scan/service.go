@@ -32,13 +32,16 @@ type Options struct {
 	Concurrency int
 	Pack        pack.Limits
 	Transfer    smarthttp.Limits
-	Log         *slog.Logger
+	// OnTokenRefused is told, now and then, that an integration's token was refused. It may be nil.
+	OnTokenRefused func(context.Context, magpie.IntegrationID) error
+	Log            *slog.Logger
 }
 
 // Service scans repositories in background jobs. It is safe for concurrent use.
 type Service struct {
 	Options
-	turns turns
+	turns    turns
+	refusals refusals
 }
 
 // New returns a service; Register must be called before its jobs can be enqueued.

@@ -164,3 +164,28 @@ func TestNamesThatAreNoText(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedTokenWaits revokes the token: the push waits, the refusal is reported once, and nothing is lost.
+func TestRefusedTokenWaits(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(true)
+		if err := b.sim.RevokeToken(b.token.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.accept(b.commit(map[string]string{"1.txt": key("one")}), b.commit(map[string]string{"2.txt": key("two")}))
+		select {
+		case id := <-b.refused:
+			if id != b.integration {
+				t.Errorf("integration %s was reported, want %s", id, b.integration)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the refused token was not reported within 20 s")
+		}
+		waiting, err := store.Query(t.Context(), b.db, func(tx *store.Tx) ([]store.Delivery, error) {
+			return tx.WaitingDeliveries(t.Context(), b.repo, 10)
+		})
+		if err != nil || len(waiting) != 2 {
+			t.Errorf("%d events wait (%v), want both", len(waiting), err)
+		}
+	})
+}

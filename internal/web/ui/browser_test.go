@@ -271,6 +271,9 @@ func TestStoryInABrowser(t *testing.T) {
 	if got := b.evaluate(`document.documentElement.dataset.same`); got != `"yes"` {
 		t.Error("the new incident came with a reload")
 	}
+	if got := b.evaluate(`document.getElementById('nav-count').innerText`); got != `"1"` {
+		t.Errorf("the navigation counts %s open incidents, want 1", got)
+	}
 	b.do(chromedp.Click(chromedp.CSS(`#incident-1 a`)))
 	b.waitText("How to revoke it")
 

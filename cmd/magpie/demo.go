@@ -164,8 +164,20 @@ func (d *demoStage) openMail() error {
 	inbox := &http.Server{Handler: d.mails.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	go inbox.Serve(pages)
 	d.inbox = "http://" + pages.Addr().String()
-	d.closers = append(d.closers, d.mails.Close, inbox.Close)
+	d.closers = append(d.closers, d.keepMails, d.mails.Close, inbox.Close)
 	return d.configure(smtp.Addr().(*net.TCPAddr).Port)
+}
+
+// keepMails writes what was caught beside everything else, where that is kept.
+func (d *demoStage) keepMails() error {
+	if d.command.Dir == "" {
+		return nil
+	}
+	var raw []byte
+	for _, m := range d.mails.Messages() {
+		raw = append(raw, m.Raw+"\n"...)
+	}
+	return os.WriteFile(d.path("mails.eml"), raw, 0o600)
 }
 
 // configure decides with which settings the server will run.

@@ -63,5 +63,10 @@ func openPlain(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return db, db.PingContext(ctx)
+	// The first statement is what reads the file.
+	var version int64
+	if err := db.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version); err != nil {
+		return nil, errors.Join(&magpie.Error{Kind: magpie.KindInvalid, Message: path + " is not an intact SQLite database", Err: err}, db.Close())
+	}
+	return db, nil
 }

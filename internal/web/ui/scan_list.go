@@ -102,7 +102,11 @@ func newScanRow(v store.ListedScan, now time.Time, mayCancel bool) scanRow {
 	}
 	p := v.Progress
 	row.Line = byteSize(p.BytesReceived) + " received"
-	if p.ObjectsTotal > 0 {
+	switch {
+	case p.ObjectsTotal == 0:
+	case p.Objects == p.ObjectsTotal:
+		row.Line += " · " + plural(p.Objects, "object")
+	default:
 		row.Line += " · " + number(p.Objects) + " of " + plural(p.ObjectsTotal, "object")
 	}
 	row.Line += " · " + byteSize(p.BlobBytes) + " scanned"

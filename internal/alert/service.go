@@ -13,6 +13,7 @@ import (
 
 	"magpie"
 	"magpie/internal/mail"
+	"magpie/internal/notify"
 	"magpie/internal/store"
 )
 
@@ -27,6 +28,8 @@ type Options struct {
 	DB *store.DB
 	// Mail sends the messages; nil means that no mail server is configured, and messages wait.
 	Mail Sender
+	// Notify is the webhook or chat that is told about each incident besides; nil means that there is none.
+	Notify *notify.Sender
 	// PublicURL is where people reach the web app, without a slash at the end, such as "https://magpie.example.com".
 	PublicURL string
 	Log       *slog.Logger
@@ -36,6 +39,7 @@ type Options struct {
 type Service struct {
 	db        *store.DB
 	mail      Sender
+	notify    *notify.Sender
 	publicURL string
 	domain    string // right side of Message-IDs
 	log       *slog.Logger
@@ -50,7 +54,7 @@ func New(o Options) *Service {
 	if u, err := url.Parse(o.PublicURL); err == nil && messageIDHost(u.Hostname()) {
 		domain = u.Hostname()
 	}
-	return &Service{db: o.DB, mail: o.Mail, publicURL: strings.TrimRight(o.PublicURL, "/"), domain: domain, log: o.Log}
+	return &Service{db: o.DB, mail: o.Mail, notify: o.Notify, publicURL: strings.TrimRight(o.PublicURL, "/"), domain: domain, log: o.Log}
 }
 
 // messageIDHost reports whether a host can stand in a Message-ID; an IPv6 address can't.
@@ -100,6 +104,9 @@ func (s *Service) IncidentsOpened(ctx context.Context, tx *store.Tx, ids []magpi
 		}
 		keys = append(keys, key)
 	}
+	if err := s.notifyIncidents(ctx, tx, ids, keys, why); err != nil {
+		return err
+	}
 	if len(ids) > digestAbove {
 		return s.tellDigest(ctx, tx, people, ids, keys)
 	}
@@ -120,10 +127,15 @@ func incidentKey(ctx context.Context, tx *store.Tx, id magpie.IncidentID, why Wh
 	return fmt.Sprintf("reopened|%s|%d", id, n), err
 }
 
-// tellDigest tells about many incidents in one mail. The digest is named by its content.
-func (s *Service) tellDigest(ctx context.Context, tx *store.Tx, people []magpie.User, ids []magpie.IncidentID, keys []string) error {
+// digestName names a digest by its content.
+func digestName(keys []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(keys)), "\n")))
-	digest := hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
+}
+
+// tellDigest tells about many incidents in one mail.
+func (s *Service) tellDigest(ctx context.Context, tx *store.Tx, people []magpie.User, ids []magpie.IncidentID, keys []string) error {
+	digest := digestName(keys)
 	for _, id := range ids {
 		if err := tx.AddToDigest(ctx, digest, id); err != nil {
 			return err
@@ -172,10 +184,10 @@ func (s *Service) tell(ctx context.Context, tx *store.Tx, people []magpie.User, 
 		if err != nil {
 			return err
 		}
-		if !added || s.mail == nil {
+		if !added {
 			continue
 		}
-		if err := tx.Enqueue(ctx, sendMail{AlertID: a.ID}, magpie.JobOptions{}); err != nil {
+		if err := s.enqueue(ctx, tx, a, magpie.JobOptions{}); err != nil {
 			return err
 		}
 	}

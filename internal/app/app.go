@@ -21,6 +21,7 @@ import (
 	"magpie/internal/guard"
 	"magpie/internal/incident"
 	"magpie/internal/mail"
+	"magpie/internal/notify"
 	"magpie/internal/perimeter"
 	"magpie/internal/queue"
 	"magpie/internal/scan"
@@ -37,7 +38,8 @@ type App struct {
 	Keys      *seal.Keys
 	Engine    *detect.Engine
 	Guard     *guard.Guard
-	Mail      *mail.Sender // nil if no server is configured
+	Mail      *mail.Sender   // nil if no server is configured
+	Notify    *notify.Sender // nil if there is no webhook or chat
 	Jobs      *queue.Engine
 	Access    *access.Service
 	Alerts    *alert.Service
@@ -139,6 +141,12 @@ func (a *App) openOutgoing(context.Context) error {
 	}
 	a.Guard = guard.New(guard.Options{RootCAs: roots, AllowPrivate: allow, Proxy: a.Config.OutgoingProxy})
 	a.closers = append(a.closers, func() error { a.Guard.CloseIdle(); return nil })
+	if n := a.Config.Notify; n.URL != "" {
+		a.Notify, err = notify.New(notify.Options{HTTP: a.Guard.Client(0), Kind: notify.Kind(n.Kind), URL: n.URL, Secret: n.Secret})
+		if err != nil {
+			return err
+		}
+	}
 	m := a.Config.Mail
 	if m.Host == "" {
 		return nil
@@ -164,7 +172,7 @@ func (a *App) openStages(context.Context) error {
 	if a.Access, err = access.New(access.Options{DB: a.DB, Log: a.Log}); err != nil {
 		return err
 	}
-	alerts := alert.Options{DB: a.DB, PublicURL: a.Config.PublicURL, Log: a.Log}
+	alerts := alert.Options{DB: a.DB, Notify: a.Notify, PublicURL: a.Config.PublicURL, Log: a.Log}
 	if a.Mail != nil {
 		alerts.Mail = a.Mail
 	}

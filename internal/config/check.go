@@ -82,6 +82,7 @@ func (c *Config) check() Problems {
 		}
 	}
 	c.Mail.check(bad)
+	c.Notify.check(bad)
 	checkEvery := func(key string, d, least time.Duration) {
 		if d < least {
 			bad(key, fmt.Sprintf("%s is too often", d), fmt.Sprintf("write %s or more", least))
@@ -130,6 +131,32 @@ func (m Mail) check(bad func(key, message, hint string)) {
 	if (m.Username == "") != (m.Password.Len() == 0) {
 		bad("mail.username", "user name and password belong together", "give both or neither")
 	}
+}
+
+// check never repeats the address, whose path may be a credential.
+func (n Notify) check(bad func(key, message, hint string)) {
+	if n.URL == "" {
+		return
+	}
+	switch u, err := url.Parse(n.URL); {
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
+		bad("notify.url", "it is not a web address", "write it as https://example.com/path")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		bad("notify.url", "it is not https", "use https; http is possible only to this machine, such as http://127.0.0.1:9000/")
+	case u.User != nil || u.Fragment != "":
+		bad("notify.url", "it holds a user name or a fragment", "leave it out")
+	}
+	switch {
+	case n.Kind != "webhook" && n.Kind != "slack":
+		bad("notify.kind", fmt.Sprintf("%q is not a kind of receiver", n.Kind), "write webhook or slack")
+	case n.Kind == "webhook" && n.Secret.Len() < 16:
+		bad("notify.secret", "16 bytes or more are needed to sign what is sent", "make one with openssl rand -hex 32 and give it to the receiver too")
+	}
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // isRange says whether guard.ParseAllow will understand the entry.

@@ -53,6 +53,13 @@ type Config struct {
 	// been sent is kept and shown as waiting.
 	Mail Mail `toml:"mail"`
 
+	// Notify is a webhook or chat that is told about each incident, besides the people who get mail.
+	Notify Notify `toml:"notify"`
+
+	// Verify asks the vendors of found secrets whether they are still alive, for the detectors that say how. The value is
+	// sent to its vendor and to nobody else, in a request that only reads. Off, no found value ever leaves the server.
+	Verify bool `toml:"verify" default:"false"`
+
 	// SyncEvery is how often projects and repositories are read from Bitbucket, to find new, renamed and deleted ones and
 	// to repair webhooks.
 	SyncEvery time.Duration `toml:"sync_every" default:"15m"`
@@ -92,4 +99,17 @@ type Mail struct {
 
 	// From is the sender of all mail, with or without a name: Magpie <magpie@example.com>. Needed when there is a host.
 	From string `toml:"from" default:""`
+}
+
+// Notify is the settings of a webhook or chat; docs/notifications.md says what it gets.
+type Notify struct {
+	// URL is where incidents are sent, by https, or by http to this machine. In a chat's address its path is the credential,
+	// so it is kept as a secret. Empty switches notifications off.
+	URL string `toml:"url" default:"" secret:"true"`
+
+	// Kind is what stands there: webhook for a program that takes signed JSON, or slack for a chat's incoming webhook.
+	Kind string `toml:"kind" default:"webhook"`
+
+	// Secret signs what is sent to a webhook, so that it can tell what is ours: 16 bytes or more. A chat needs none.
+	Secret magpie.Secret `toml:"secret" default:"" secret:"true"`
 }

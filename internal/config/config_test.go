@@ -32,7 +32,7 @@ func TestDefaultsWork(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", DataDir: "/srv/magpie",
 		Database: "sqlite:/srv/magpie/magpie.db", MasterKeyFile: "/srv/magpie/master.key", TempDir: "/srv/magpie/tmp",
-		Mail: Mail{TLS: "starttls"}, SyncEvery: 15 * time.Minute, SweepEvery: time.Hour, LogLevel: "info", LogFormat: "text",
+		Mail: Mail{TLS: "starttls"}, Notify: Notify{Kind: "webhook"}, SyncEvery: 15 * time.Minute, SweepEvery: time.Hour, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b magpie.Secret) bool { return string(a.Reveal()) == string(b.Reveal()) })); diff != "" {
 		t.Errorf("Load with an empty environment (-want +got):\n%s", diff)
@@ -127,6 +127,34 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	if magpie.KindOf(err) != magpie.KindInvalid {
 		t.Errorf("KindOf = %q, want invalid", magpie.KindOf(err))
+	}
+}
+
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	const key = "0123456789abcdef"
+	for _, tc := range []struct {
+		env   []string
+		field string // of the problem; empty if there is none
+	}{
+		{[]string{"MAGPIE_NOTIFY_URL=https://example.com/in", "MAGPIE_NOTIFY_SECRET=" + key}, ""},
+		{[]string{"MAGPIE_NOTIFY_URL=http://127.0.0.1:9000/", "MAGPIE_NOTIFY_SECRET=" + key}, ""},
+		{[]string{"MAGPIE_NOTIFY_URL=https://example.com/in", "MAGPIE_NOTIFY_KIND=slack"}, ""},
+		{[]string{"MAGPIE_NOTIFY_KIND=slack"}, ""},
+		{[]string{"MAGPIE_NOTIFY_URL=https://example.com/hidden"}, "MAGPIE_NOTIFY_SECRET"},
+		{[]string{"MAGPIE_NOTIFY_URL=https://example.com/hidden", "MAGPIE_NOTIFY_KIND=pager"}, "MAGPIE_NOTIFY_KIND"},
+		{[]string{"MAGPIE_NOTIFY_URL=http://example.com/hidden", "MAGPIE_NOTIFY_SECRET=" + key}, "MAGPIE_NOTIFY_URL"},
+		{[]string{"MAGPIE_NOTIFY_URL=example.com/hidden", "MAGPIE_NOTIFY_SECRET=" + key}, "MAGPIE_NOTIFY_URL"},
+		{[]string{"MAGPIE_NOTIFY_URL=https://me@example.com/hidden", "MAGPIE_NOTIFY_SECRET=" + key}, "MAGPIE_NOTIFY_URL"},
+	} {
+		_, err := Load("", tc.env)
+		problems, _ := errors.AsType[Problems](err)
+		if (err == nil) != (tc.field == "") || len(problems) > 1 || len(problems) == 1 && problems[0].Field != tc.field {
+			t.Errorf("Load(%q) = %v, want one problem with %q", tc.env, err, tc.field)
+		}
+		if err != nil && strings.Contains(err.Error(), "hidden") {
+			t.Errorf("the error %q repeats the address", err)
+		}
 	}
 }
 

@@ -92,8 +92,8 @@ func fieldComments(t *testing.T) map[string]string {
 			return true
 		}
 		prefix := ""
-		if spec.Name.Name == "Mail" {
-			prefix = "mail."
+		if spec.Name.Name != "Config" {
+			prefix = strings.ToLower(spec.Name.Name) + "."
 		}
 		for _, field := range spec.Type.(*ast.StructType).Fields.List {
 			tag := reflect.StructTag(strings.Trim(field.Tag.Value, "`"))

@@ -137,7 +137,7 @@ func leaves(v reflect.Value, prefix string) []setting {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		key := prefix + field.Tag.Get("toml")
-		if field.Type == reflect.TypeFor[Mail]() {
+		if field.Type == reflect.TypeFor[Mail]() || field.Type == reflect.TypeFor[Notify]() {
 			all = append(all, leaves(v.Field(i), key+".")...)
 			continue
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -17,14 +18,24 @@ const (
 	AlertFailed  AlertState = "failed" // given up; Error says why
 )
 
-// Alert is one message to one person that must leave once.
+// AlertChannel says by what way a message leaves.
+type AlertChannel string
+
+// The ways.
+const (
+	AlertByMail   AlertChannel = "mail"
+	AlertByNotify AlertChannel = "notify" // the webhook or chat
+)
+
+// Alert is one message to one person, or to the one webhook or chat, that must leave once.
 type Alert struct {
 	ID        magpie.AlertID
-	DedupeKey string // says what "once" means
+	DedupeKey string       // says what "once" means
+	Channel   AlertChannel // empty means AlertByMail
 	Kind      string
-	Subject   string // id of the incident, digest or integration it is about
-	UserID    magpie.UserID
-	Recipient string // e-mail address
+	Subject   string        // id of the incident, digest or integration it is about
+	UserID    magpie.UserID // empty for a webhook or chat
+	Recipient string        // e-mail address, or the name of the webhook or chat
 	State     AlertState
 	Error     string // for people
 	CreatedAt time.Time
@@ -32,19 +43,19 @@ type Alert struct {
 }
 
 // alertColumns are what readAlert reads, in its order.
-const alertColumns = `id, dedupe_key, kind, subject_id, account_id, recipient, state, error, created_at, sent_at`
+const alertColumns = `id, dedupe_key, channel, kind, subject_id, account_id, recipient, state, error, created_at, sent_at`
 
 func readAlert(s scanner) (a Alert, err error) {
-	err = s.Scan(&a.ID, &a.DedupeKey, &a.Kind, &a.Subject, &a.UserID, &a.Recipient, &a.State, &a.Error,
+	err = s.Scan(&a.ID, &a.DedupeKey, &a.Channel, &a.Kind, &a.Subject, &a.UserID, &a.Recipient, &a.State, &a.Error,
 		timeColumn{&a.CreatedAt}, timeColumn{&a.SentAt})
 	return a, err
 }
 
 // AddAlert stores a message. It reports false and changes nothing if there is one with the same dedupe key.
 func (tx *Tx) AddAlert(ctx context.Context, a Alert) (bool, error) {
-	n, err := tx.exec(ctx, `INSERT INTO alert (id, dedupe_key, kind, subject_id, account_id, recipient, state, error, created_at, sent_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (dedupe_key) DO NOTHING`,
-		a.ID, a.DedupeKey, a.Kind, a.Subject, a.UserID, a.Recipient, a.State, a.Error, micros(a.CreatedAt), micros(a.SentAt))
+	n, err := tx.exec(ctx, `INSERT INTO alert (id, dedupe_key, channel, kind, subject_id, account_id, recipient, state, error, created_at, sent_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (dedupe_key) DO NOTHING`,
+		a.ID, a.DedupeKey, cmp.Or(a.Channel, AlertByMail), a.Kind, a.Subject, a.UserID, a.Recipient, a.State, a.Error, micros(a.CreatedAt), micros(a.SentAt))
 	return n == 1, err
 }
 

@@ -146,7 +146,7 @@ func TestAlertRow(t *testing.T) {
 	storetest.Each(t, nil, func(t *testing.T, db *store.DB, _ *queue.Engine) {
 		mustWrite(t, db, func(ctx context.Context, tx *store.Tx) error {
 			want := store.Alert{
-				ID: store.NewID[magpie.AlertID](), DedupeKey: "key", Kind: "kind", Subject: "subject", UserID: "user", Recipient: "a@example.com",
+				ID: store.NewID[magpie.AlertID](), DedupeKey: "key", Channel: store.AlertByMail, Kind: "kind", Subject: "subject", UserID: "user", Recipient: "a@example.com",
 				State: store.AlertWaiting, Error: "why", CreatedAt: at,
 			}
 			twin := want

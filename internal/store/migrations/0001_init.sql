@@ -221,7 +221,9 @@ CREATE TABLE incident (
     first_repo      TEXT    NOT NULL,
     first_file      TEXT    NOT NULL,
     first_author    TEXT    NOT NULL,
-    first_email     TEXT    NOT NULL
+    first_email     TEXT    NOT NULL,
+    validity        TEXT    NOT NULL DEFAULT 'not_checked', -- whether the vendor says that the secret is alive
+    checked_at      BIGINT  NOT NULL DEFAULT 0
 );
 CREATE INDEX incident_status ON incident (status, number);
 
@@ -261,6 +263,7 @@ CREATE INDEX incident_event_incident ON incident_event (incident_id, id);
 CREATE TABLE alert (
     id           TEXT PRIMARY KEY,
     dedupe_key   TEXT   NOT NULL UNIQUE,
+    channel      TEXT   NOT NULL DEFAULT 'mail', -- mail, or notify: the webhook or chat
     kind         TEXT   NOT NULL,
     subject_id   TEXT   NOT NULL, -- the incident, digest or integration it is about
     account_id   TEXT   NOT NULL,

@@ -23,6 +23,7 @@ import (
 // cli is all commands, in the order in which the help shows them.
 type cli struct {
 	Scan    scanCommand    `cmd:"" help:"Find secrets in repositories, folders, files or standard input."`
+	Rules   rulesCmd       `cmd:"" help:"List and explain the detectors, and check detectors of your own."`
 	Serve   serveCommand   `cmd:"" help:"Run the server: web app, API, webhook receiver and all background work."`
 	Demo    demoCommand    `cmd:"" help:"Show the whole product at work on a simulated Bitbucket, with caught mail."`
 	User    userCommand    `cmd:"" help:"Add a user, reset a password or make an API token; the server must be stopped."`

@@ -215,10 +215,11 @@ func (e *engine) submit(t target, event string, body []byte) {
 		copies = 2
 	}
 	for range copies {
+		twin := *m // each copy has an outcome of its own
 		if e.mode.Reorder > 1 {
-			e.hold(m)
+			e.hold(&twin)
 		} else {
-			e.enqueue(m)
+			e.enqueue(&twin)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -393,9 +394,9 @@ func TestDeselectionIsAtOnce(t *testing.T) {
 // Forged events leave no row, whatever is wrong with them.
 func TestForgedEventsLeaveNoRow(t *testing.T) {
 	t.Parallel()
-	forged := 100_000
-	if testing.Short() {
-		forged = 2_000
+	forged := 4_000
+	if os.Getenv("MAGPIE_TEST_LONG") != "" {
+		forged = 100_000
 	}
 	b := start(t, bitbucketsim.Options{}, storetest.SQLite(t))
 	body := b.event()

@@ -57,6 +57,7 @@ var imports = map[string][]string{
 	"internal/config": nil,
 	"internal/app":    {everything},
 	"internal/demo":   {everything},
+	"e2e":             {everything},
 	"cmd/magpie":      {everything},
 	"bench/history":   nil,
 

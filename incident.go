@@ -54,6 +54,8 @@ type Incident struct {
 	FirstFile      string
 	FirstAuthor    string
 	FirstAuthorEml string
+	Validity       Validity  // what the vendor last said about the secret
+	CheckedAt      time.Time // when it was last asked; zero if never
 }
 
 // Occurrence is an incident's secret in one file at the commit that brought it there.
@@ -80,6 +82,6 @@ type Occurrence struct {
 type IncidentEvent struct {
 	At     time.Time
 	Actor  UserID // empty when Magpie itself did it
-	Action string // "opened", "occurrence", "assigned", "resolved", "ignored", "reopened", "regressed", "revealed", "alerted"
+	Action string // "opened", "occurrence", "assigned", "resolved", "ignored", "reopened", "regressed", "revealed", "alerted", "checked"
 	Detail string
 }

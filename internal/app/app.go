@@ -27,6 +27,7 @@ import (
 	"magpie/internal/scan"
 	"magpie/internal/seal"
 	"magpie/internal/store"
+	"magpie/internal/verify"
 	"magpie/rules"
 )
 
@@ -177,7 +178,12 @@ func (a *App) openStages(context.Context) error {
 		alerts.Mail = a.Mail
 	}
 	a.Alerts = alert.New(alerts)
-	a.Incidents = incident.New(incident.Options{DB: a.DB, Keys: a.Keys, Alerts: a.Alerts, Log: a.Log})
+	incidents := incident.Options{DB: a.DB, Keys: a.Keys, Alerts: a.Alerts, Log: a.Log}
+	if a.Config.Verify {
+		incidents.Verify = verify.New(verify.Options{HTTP: a.Guard.Client(apiTimeout), Log: a.Log})
+		incidents.Rule = a.Engine.Rule
+	}
+	a.Incidents = incident.New(incidents)
 	a.Scans = scan.New(scan.Options{
 		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, HTTP: a.Guard.Client(0), TempDir: a.Config.TempDir,
 		Concurrency: scanWorkers(a.Config.ScanWorkers), Log: a.Log,
@@ -194,6 +200,7 @@ func (a *App) openStages(context.Context) error {
 func (a *App) openJobs(ctx context.Context) error {
 	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Instance: a.instance, Log: a.Log})
 	a.Alerts.Register(a.Jobs)
+	a.Incidents.Register(a.Jobs)
 	a.Scans.Register(a.Jobs)
 	a.Perimeter.Register(a.Jobs)
 	if err := a.Jobs.Open(ctx); err != nil {

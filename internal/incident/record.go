@@ -60,6 +60,9 @@ func (s *Service) Record(ctx context.Context, tx *store.Tx, src Source, findings
 	if err := s.alerts.IncidentsOpened(ctx, tx, opened, alert.Opened); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.wantChecks(ctx, tx, slices.Concat(opened, reopened)); err != nil {
+		return Outcome{}, err
+	}
 	return outcome, s.alerts.IncidentsOpened(ctx, tx, reopened, alert.Reopened)
 }
 

@@ -8,16 +8,22 @@ import (
 
 	"magpie"
 	"magpie/internal/alert"
+	"magpie/internal/rule"
 	"magpie/internal/seal"
 	"magpie/internal/store"
+	"magpie/internal/verify"
 )
 
-// Options says what a Service works with. All but Log are required.
+// Options says what a Service works with. DB, Keys and Alerts are required.
 type Options struct {
 	DB     *store.DB
 	Keys   *seal.Keys
 	Alerts *alert.Service
-	Log    *slog.Logger
+	// Verify asks vendors whether found secrets are alive; nil means that no value may leave the server.
+	Verify *verify.Verifier
+	// Rule returns the detector with an id, or nil. Needed with Verify.
+	Rule func(magpie.RuleID) *rule.Rule
+	Log  *slog.Logger
 }
 
 // Service keeps incidents. It is safe for concurrent use.
@@ -25,6 +31,8 @@ type Service struct {
 	db     *store.DB
 	keys   *seal.Keys
 	alerts *alert.Service
+	verify *verify.Verifier
+	rule   func(magpie.RuleID) *rule.Rule
 	log    *slog.Logger
 }
 
@@ -33,7 +41,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{db: o.DB, keys: o.Keys, alerts: o.Alerts, log: o.Log}
+	return &Service{db: o.DB, keys: o.Keys, alerts: o.Alerts, verify: o.Verify, rule: o.Rule, log: o.Log}
 }
 
 // Get returns an incident.

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"magpie"
 )
@@ -9,13 +11,14 @@ import (
 // incidentColumns are what readIncident reads, in its order.
 const incidentColumns = `id, number, rule, title, provider, severity, confidence, status, ignore_reason, secret_revoked, regressed,
 	assignee_id, masked, occurrences, first_seen_at, last_seen_at, first_commit_at, closed_at, from_history,
-	first_repo_id, first_repo, first_file, first_author, first_email`
+	first_repo_id, first_repo, first_file, first_author, first_email, validity, checked_at`
 
 func readIncident(s scanner) (v magpie.Incident, err error) {
 	err = s.Scan(&v.ID, &v.Number, &v.Rule, &v.Title, &v.Provider, &v.Severity, &v.Confidence, &v.Status, &v.IgnoreReason,
 		&v.SecretRevoked, &v.Regressed, &v.AssigneeID, &v.Masked, &v.Occurrences, timeColumn{&v.FirstSeenAt},
 		timeColumn{&v.LastSeenAt}, timeColumn{&v.FirstCommitAt}, timeColumn{&v.ClosedAt}, &v.FromHistory,
-		&v.FirstRepoID, &v.FirstRepo, &v.FirstFile, &v.FirstAuthor, &v.FirstAuthorEml)
+		&v.FirstRepoID, &v.FirstRepo, &v.FirstFile, &v.FirstAuthor, &v.FirstAuthorEml,
+		&v.Validity, timeColumn{&v.CheckedAt})
 	return v, err
 }
 
@@ -39,13 +42,14 @@ func (tx *Tx) AddIncident(ctx context.Context, v magpie.Incident, fingerprint st
 	_, err := tx.exec(ctx, `INSERT INTO incident (id, number, fingerprint, rule, title, provider, severity, severity_rank,
 			severity_chosen, confidence, status, ignore_reason, secret_revoked, regressed, assignee_id, masked, secret_sealed,
 			occurrences, first_seen_at, last_seen_at, first_commit_at, closed_at, from_history,
-			first_repo_id, first_repo, first_file, first_author, first_email)
+			first_repo_id, first_repo, first_file, first_author, first_email, validity, checked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-			$23, $24, $25, $26, $27)`,
+			$23, $24, $25, $26, $27, $28, $29)`,
 		v.ID, v.Number, fingerprint, v.Rule, v.Title, v.Provider, v.Severity, severityRank(v.Severity),
 		v.Confidence, v.Status, v.IgnoreReason, v.SecretRevoked, v.Regressed, v.AssigneeID, v.Masked, sealed,
 		v.Occurrences, micros(v.FirstSeenAt), micros(v.LastSeenAt), micros(v.FirstCommitAt), micros(v.ClosedAt), v.FromHistory,
-		v.FirstRepoID, v.FirstRepo, v.FirstFile, v.FirstAuthor, v.FirstAuthorEml)
+		v.FirstRepoID, v.FirstRepo, v.FirstFile, v.FirstAuthor, v.FirstAuthorEml,
+		cmp.Or(v.Validity, magpie.ValidityNotChecked), micros(v.CheckedAt))
 	return err
 }
 
@@ -99,6 +103,13 @@ func (tx *Tx) SetIncidentDetector(ctx context.Context, v magpie.Incident) error 
 func (tx *Tx) SetIncidentSeverity(ctx context.Context, id magpie.IncidentID, severity magpie.Severity) error {
 	_, err := tx.exec(ctx, `UPDATE incident SET severity = $1, severity_rank = $2, severity_chosen = TRUE WHERE id = $3`,
 		severity, severityRank(severity), id)
+	return err
+}
+
+// SetIncidentValidity stores what came of asking the vendor about an incident's secret, and when; the zero time means that
+// nobody could be asked.
+func (tx *Tx) SetIncidentValidity(ctx context.Context, id magpie.IncidentID, validity magpie.Validity, checkedAt time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE incident SET validity = $1, checked_at = $2 WHERE id = $3`, validity, micros(checkedAt), id)
 	return err
 }
 

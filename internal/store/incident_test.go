@@ -20,6 +20,7 @@ func fullIncident() magpie.Incident {
 		Confidence: magpie.ConfidenceMedium, Status: magpie.IncidentIgnored, IgnoreReason: magpie.IgnoreLowRisk, SecretRevoked: true, Regressed: true,
 		AssigneeID: "assignee", Masked: "ab••••yz", Occurrences: 7, FirstSeenAt: at, LastSeenAt: at.Add(1e9), FirstCommitAt: at.Add(2e9),
 		ClosedAt: at.Add(3e9), FromHistory: true, FirstRepoID: "repo", FirstRepo: "KEY/repo", FirstFile: "file", FirstAuthor: "author", FirstAuthorEml: "mail",
+		Validity: magpie.ValidityUnknown, CheckedAt: at.Add(4e9),
 	}
 }
 
@@ -85,6 +86,12 @@ func TestIncidentRow(t *testing.T) {
 			}
 			got, err = tx.Incident(ctx, want.ID)
 			check("after a person chose the severity", got, err)
+			want.Validity, want.CheckedAt = magpie.ValidityValid, at.Add(5e9)
+			if err := tx.SetIncidentValidity(ctx, want.ID, want.Validity, want.CheckedAt); err != nil {
+				return err
+			}
+			got, err = tx.Incident(ctx, want.ID)
+			check("after SetIncidentValidity", got, err)
 			return nil
 		})
 	})

@@ -234,6 +234,8 @@ type incidentView struct {
 	FirstSeenAt     time.Time             `json:"first_seen_at"`
 	LastSeenAt      time.Time             `json:"last_seen_at"`
 	ClosedAt        *time.Time            `json:"closed_at,omitempty"`
+	Validity        magpie.Validity       `json:"validity" enum:"not_checked,valid,invalid,unknown,failed,no_checker" doc:"What the vendor last said about the secret."`
+	CheckedAt       *time.Time            `json:"checked_at,omitempty" doc:"When the vendor was last asked."`
 }
 
 func (s *server) viewIncident(i magpie.Incident) incidentView {
@@ -243,6 +245,7 @@ func (s *server) viewIncident(i magpie.Incident) incidentView {
 		Regressed: i.Regressed, AssigneeID: i.AssigneeID, Masked: i.Masked, Occurrences: i.Occurrences, FromHistory: i.FromHistory,
 		FirstRepository: i.FirstRepo, FirstFile: i.FirstFile, FirstAuthor: i.FirstAuthor, FirstEmail: i.FirstAuthorEml,
 		FirstCommitAt: when(i.FirstCommitAt), FirstSeenAt: i.FirstSeenAt, LastSeenAt: i.LastSeenAt, ClosedAt: when(i.ClosedAt),
+		Validity: i.Validity, CheckedAt: when(i.CheckedAt),
 	}
 }
 

@@ -139,6 +139,7 @@ var notices = map[string]notice{
 	"ignored":     {"The incident is ignored.", "good"},
 	"reopened":    {"The incident is open again.", "good"},
 	"severity":    {"The severity was changed.", "good"},
+	"checked":     {"The vendor was asked. The timeline has the answer.", "good"},
 	"monitored":   {"The repositories are monitored; their hooks are being installed.", "good"},
 	"unmonitored": {"The repositories are not monitored any more; their hooks are being removed. Their incidents stay.", "good"},
 	"scan":        {"The history scan was started.", "good"},

@@ -36,6 +36,8 @@ type incidentPage struct {
 	Self        templ.SafeURL
 	MayHandle   bool
 	MayReveal   bool
+	CanCheck    bool // its vendor can be asked whether the secret is alive
+	Checked     timestamp
 	Revealed    string // the value, only in the answer to a reveal
 }
 
@@ -106,6 +108,7 @@ func (p Pages) incident(ctx context.Context, user magpie.User, number int64, aft
 	}
 	page := incidentPage{Incident: found, MayHandle: mayHandle(user), MayReveal: mayReveal(user), Self: incidentURL(number)}
 	page.setTimes(p.now())
+	page.CanCheck = page.MayHandle && p.opts.Incidents.CanCheck(found.Rule)
 	page.Info, page.Known = p.opts.Rule(found.Rule)
 	names := map[magpie.UserID]string{}
 	for _, u := range people {
@@ -134,6 +137,7 @@ func (p Pages) incident(ctx context.Context, user magpie.User, number int64, aft
 func (page *incidentPage) setTimes(now time.Time) {
 	page.Seen, page.Found = at(page.LastSeenAt, now), at(page.FirstSeenAt, now)
 	page.Commit, page.Closed = at(page.FirstCommitAt, now), at(page.ClosedAt, now)
+	page.Checked = at(page.CheckedAt, now)
 }
 
 func (page *incidentPage) readOccurrences(ctx context.Context, p Pages, after string) error {
@@ -166,7 +170,7 @@ func codeLines(e magpie.Excerpt, first, last int) (lines []codeLine) {
 var eventTexts = map[string]string{
 	"opened": "Found", "occurrence": "New occurrence", "assigned": "Assigned", "unassigned": "Unassigned", "resolved": "Resolved",
 	"ignored": "Ignored", "reopened": "Reopened", "regressed": "Reopened: the secret was pushed again", "revealed": "Secret revealed",
-	"alerted": "Alert sent", "severity": "Severity changed",
+	"alerted": "Alert sent", "severity": "Severity changed", "checked": "Validity checked",
 }
 
 func newTimelineRow(e magpie.IncidentEvent, names map[magpie.UserID]string, now time.Time) timelineRow {

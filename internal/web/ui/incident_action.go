@@ -93,6 +93,18 @@ func (s *server) setSeverity(w http.ResponseWriter, r *http.Request) error {
 	return s.done(w, r, incidentURL(i.Number), "severity")
 }
 
+// checkSecret waits for the vendor's answer, which then stands in the timeline.
+func (s *server) checkSecret(w http.ResponseWriter, r *http.Request) error {
+	i, err := s.onIncident(w, r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.opts.Incidents.CheckNow(r.Context(), userOf(r), i.ID); err != nil {
+		return err
+	}
+	return s.done(w, r, incidentURL(i.Number), "checked")
+}
+
 // revealSecret answers with the page itself and the value in it: it is never in an address, and a later visit does not
 // show it. That it was shown is stored before it leaves the incident stage.
 func (s *server) revealSecret(w http.ResponseWriter, r *http.Request) error {

@@ -62,6 +62,21 @@ func severityBars(s magpie.Severity) int {
 	}
 }
 
+// validityBadge says what the vendor last said about a secret; nothing, if nobody was asked.
+func validityBadge(v magpie.Validity) (badge, bool) {
+	switch v {
+	case magpie.ValidityValid:
+		return badge{"Valid", "bad", "warning", "Its vendor accepts it: it is alive"}, true
+	case magpie.ValidityInvalid:
+		return badge{"Invalid", "good", "check", "Its vendor refuses it"}, true
+	case magpie.ValidityUnknown:
+		return badge{"Validity unknown", "idle", "info", "The vendor's answer says neither"}, true
+	case magpie.ValidityFailed:
+		return badge{"Check failed", "warn", "warning", "The vendor could not be asked"}, true
+	}
+	return badge{}, false
+}
+
 func statusLabel(s magpie.IncidentStatus) string {
 	switch s {
 	case magpie.IncidentTriggered:

@@ -46,6 +46,7 @@ func (s *server) routes() []route {
 		{"POST", "/incidents/{number}/ignore", access.HandleIncidents, s.ignoreIncident},
 		{"POST", "/incidents/{number}/reopen", access.HandleIncidents, s.reopenIncident},
 		{"POST", "/incidents/{number}/severity", access.HandleIncidents, s.setSeverity},
+		{"POST", "/incidents/{number}/check", access.HandleIncidents, s.checkSecret},
 		{"POST", "/incidents/{number}/reveal", access.RevealSecrets, s.revealSecret},
 
 		{"GET", "/perimeter", access.ViewPerimeter, s.servePerimeter},

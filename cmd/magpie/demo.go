@@ -257,6 +257,9 @@ func (d *demoStage) check(ctx context.Context) error {
 	}
 	d.say("%d secrets were planted at %d places; there are %d incidents with %d occurrences, and %d mails",
 		report.Planted, report.Places, report.Incidents, report.Occurrences, report.Mails)
+	if report.Redelivered > 0 {
+		d.say("%d of the mails came twice under the same Message-ID, because the server was killed before it could note that they had left", report.Redelivered)
+	}
 	if len(report.Problems) == 0 {
 		d.say("every planted secret, and nothing else, became an incident with one mail")
 		return nil

@@ -16,6 +16,7 @@ type Report struct {
 	Incidents   int
 	Occurrences int
 	Mails       int
+	Redelivered int      // mails that came again under the same Message-ID, as may happen when the server is killed
 	Problems    []string // what is missing, doubled or invented; never holds a secret
 }
 
@@ -35,7 +36,28 @@ func (s *Story) Verify(ctx context.Context) (Report, error) {
 			places[i.ID] = append(places[i.ID], Place{Repo: o.Repository, File: o.File, Commit: o.Commit, Line: o.LineStart})
 		}
 	}
-	return compare(s.World.Secrets(), incidents, places, s.Mails.Messages(), s.Recipient), nil
+	mails, again := s.Mails.Messages(), 0
+	if s.Kill != nil {
+		mails, again = distinct(mails)
+	}
+	r := compare(s.World.Secrets(), incidents, places, mails, s.Recipient)
+	r.Redelivered = again
+	return r, nil
+}
+
+// distinct drops mails that came again under the same Message-ID. SMTP can't promise more: a server that is killed after
+// the mail was taken and before it could note that sends it again, under the same id, by which mailboxes know it.
+func distinct(mails []mailcatcher.Message) (kept []mailcatcher.Message, again int) {
+	seen := map[string]bool{}
+	for _, m := range mails {
+		if m.MessageID != "" && seen[m.MessageID] {
+			again++
+			continue
+		}
+		seen[m.MessageID] = true
+		kept = append(kept, m)
+	}
+	return kept, again
 }
 
 // compare matches secrets with incidents by detector and masked value, which the world keeps distinct.

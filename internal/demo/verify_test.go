@@ -67,3 +67,11 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+func TestDistinct(t *testing.T) {
+	t.Parallel()
+	kept, again := distinct([]mailcatcher.Message{{Number: 1, MessageID: "a"}, {Number: 2, MessageID: "b"}, {Number: 3, MessageID: "a"}, {Number: 4}, {Number: 5}})
+	if len(kept) != 4 || again != 1 {
+		t.Errorf("distinct keeps %d and drops %d, want 4 and 1: only the one with an id that came before", len(kept), again)
+	}
+}

@@ -38,6 +38,7 @@ func TestOneSecretIsOneIncident(t *testing.T) {
 			Number: 1, Rule: "test-key", Title: "Test key", Provider: "Example", Severity: magpie.SeverityHigh, Confidence: magpie.ConfidenceHigh,
 			Status: magpie.IncidentTriggered, Masked: secret(1).Masked(), Occurrences: 2, FirstCommitAt: day.AddDate(0, 0, 2),
 			FirstRepoID: b.repo.ID, FirstRepo: "KEY/app", FirstFile: "a.txt", FirstAuthor: "Author 2", FirstAuthorEml: "author@example.com",
+			Validity: magpie.ValidityNotChecked,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("incident (-want +got):\n%s", diff)

@@ -131,14 +131,19 @@ func (s *Service) recordGroup(ctx context.Context, tx *store.Tx, src Source, g g
 			fresh = append(fresh, f)
 		}
 	}
+	if !isNew { // known places count too: a surer detector may have found them this time
+		if err := learnDetector(ctx, tx, &v, g.findings); err != nil {
+			return v, "", err
+		}
+	}
 	if len(fresh) == 0 {
 		return v, "", nil
 	}
 	what, detail := "occurrence", fmt.Sprintf("%d in %s", len(fresh), src.Repo.FullName())
 	if isNew {
 		what = "opened"
-	} else if err := learn(ctx, tx, &v, src, fresh); err != nil {
-		return v, "", err
+	} else {
+		learnPlace(&v, src, fresh)
 	}
 	was := v.Status
 	if v.Status, err = next(v, appear); err != nil {
@@ -180,14 +185,18 @@ func setFirst(v *magpie.Incident, src Source, f magpie.Finding) {
 	v.FirstFile, v.FirstAuthor, v.FirstAuthorEml = f.File, f.Author, f.Email
 }
 
-// learn updates what new findings of a known incident tell: an earlier first place, or a surer detector. So it does not
-// matter in which order repositories are scanned.
-func learn(ctx context.Context, tx *store.Tx, v *magpie.Incident, src Source, fresh []magpie.Finding) error {
+// learnPlace updates a known incident if a new finding is an earlier first place. With learnDetector it sees to it that it
+// does not matter in which order repositories are scanned.
+func learnPlace(v *magpie.Incident, src Source, fresh []magpie.Finding) {
 	first := slices.MinFunc(fresh, earlier)
 	if !first.Date.IsZero() && (v.FirstCommitAt.IsZero() || first.Date.Before(v.FirstCommitAt)) {
 		setFirst(v, src, first)
 	}
-	best := slices.MinFunc(fresh, surer)
+}
+
+// learnDetector updates a known incident if a surer detector found its secret.
+func learnDetector(ctx context.Context, tx *store.Tx, v *magpie.Incident, findings []magpie.Finding) error {
+	best := slices.MinFunc(findings, surer)
 	// The detector's own severity is not known any more if a person chose another, so it does not count here.
 	if compareDetectors(best.Confidence, best.Rule, v.Confidence, v.Rule) >= 0 {
 		return nil

@@ -58,3 +58,17 @@ func KindOf(err error) Kind {
 	}
 	return KindInternal
 }
+
+// Explain returns what a person may read of err: the message and hint of the first *Error in its chain, or that it is
+// internal. It is the text for rows that keep why something did not work.
+func Explain(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		return "an internal error; the log has the details"
+	case e.Hint != "":
+		return e.Message + "; " + e.Hint
+	default:
+		return e.Message
+	}
+}

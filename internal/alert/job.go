@@ -127,10 +127,10 @@ func (s *Service) deliver(ctx context.Context, id magpie.AlertID, try attempt) e
 		return err
 	case try.last || permanent(err):
 		s.log.Warn("a message is given up", "alert", a.ID, "channel", a.Channel, "kind", a.Kind, "error", err)
-		return s.settle(ctx, try, a, store.AlertFailed, message(err))
+		return s.settle(ctx, try, a, store.AlertFailed, magpie.Explain(err))
 	}
 	note := s.db.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.SettleAlert(ctx, a.ID, store.AlertWaiting, message(err), time.Time{})
+		_, err := tx.SettleAlert(ctx, a.ID, store.AlertWaiting, magpie.Explain(err), time.Time{})
 		return err
 	})
 	if note != nil {
@@ -176,17 +176,4 @@ func (s *Service) settle(ctx context.Context, try attempt, a store.Alert, state 
 
 func aboutIncident(kind string) bool {
 	return kind == kindOpened || kind == kindReopened || kind == kindAssigned
-}
-
-// message is what a person may read of an error.
-func message(err error) string {
-	e, ok := errors.AsType[*magpie.Error](err)
-	switch {
-	case !ok:
-		return "an internal error; the log has the details"
-	case e.Hint != "":
-		return e.Message + ". " + e.Hint
-	default:
-		return e.Message
-	}
 }

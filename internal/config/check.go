@@ -81,6 +81,12 @@ func (c *Config) check() Problems {
 				"write ranges such as 10.2.0.0/16 or fd12::/32, single addresses, or the words private and loopback")
 		}
 	}
+	for _, entry := range c.TrustedProxies {
+		if entry == "private" || entry == "loopback" || !isRange(entry) {
+			bad("trusted_proxies", fmt.Sprintf("%q is neither an address nor a range of addresses", entry),
+				"write single addresses, such as 10.2.0.7, or ranges such as 10.2.0.0/24")
+		}
+	}
 	c.Mail.check(bad)
 	c.Notify.check(bad)
 	checkEvery := func(key string, d, least time.Duration) {

@@ -16,6 +16,11 @@ type Config struct {
 	// usual one. Webhooks and links in mails point there. With https the session cookie is marked Secure.
 	PublicURL string `toml:"public_url" default:"http://<listen>"`
 
+	// TrustedProxies is the addresses and ranges of the reverse proxies in front of this server. The last address in a
+	// request's X-Forwarded-For that is not one of them is who is asking, which the limits on failed logins count by;
+	// from anybody else that header is not believed.
+	TrustedProxies []string `toml:"trusted_proxies" default:""`
+
 	// MetricsListen is an address and port of its own for /metrics. Empty serves /metrics at Listen, to requests from
 	// this machine only.
 	MetricsListen string `toml:"metrics_listen" default:""`

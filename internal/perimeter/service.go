@@ -104,15 +104,3 @@ func (s *Service) forgetClient(id magpie.IntegrationID) {
 func tokenPlace(id magpie.IntegrationID) string { return seal.AAD("integration", "token", string(id)) }
 
 func secretPlace(id magpie.HookID) string { return seal.AAD("hook", "secret", string(id)) }
-
-// reason returns what a person may read of an error.
-func reason(err error) string {
-	e := asPublic(err)
-	if e == nil {
-		return "internal error; the log says more"
-	}
-	if e.Hint != "" {
-		return e.Message + "; " + e.Hint
-	}
-	return e.Message
-}

@@ -253,7 +253,7 @@ func (t task) failed(ctx context.Context, trouble error) error {
 	if errors.Is(trouble, errChanged) || kind == magpie.KindInternal || ctx.Err() != nil {
 		return trouble
 	}
-	state, why := magpie.HookFailed, reason(trouble)
+	state, why := magpie.HookFailed, magpie.Explain(trouble)
 	if !t.repo.Monitored {
 		state = magpie.HookNone
 	}

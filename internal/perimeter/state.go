@@ -44,10 +44,10 @@ func (s *Service) setTrouble(ctx context.Context, tx *store.Tx, id magpie.Integr
 		if i.State == magpie.IntegrationTokenInvalid {
 			return nil
 		}
-		_, err := tx.SetIntegrationState(ctx, id, magpie.IntegrationUnreachable, reason(trouble), s.opts.Now())
+		_, err := tx.SetIntegrationState(ctx, id, magpie.IntegrationUnreachable, magpie.Explain(trouble), s.opts.Now())
 		return err
 	}
-	i.State, i.StateReason = magpie.IntegrationTokenInvalid, reason(trouble)
+	i.State, i.StateReason = magpie.IntegrationTokenInvalid, magpie.Explain(trouble)
 	changed, err := tx.SetIntegrationState(ctx, id, i.State, i.StateReason, s.opts.Now())
 	if err != nil || !changed {
 		return err

@@ -53,7 +53,7 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integration, wanted time.Time, trouble error) (bool, error) {
 	text := ""
 	if trouble != nil {
-		text = reason(trouble)
+		text = magpie.Explain(trouble)
 		s.opts.Log.Warn("the sync with a Bitbucket did not complete", "integration", i.ID, "url", i.BaseURL, "error", trouble)
 	}
 	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)

@@ -146,7 +146,10 @@ func (s *Service) look(ctx context.Context, r remote, want fetch, meter *Meter) 
 		return Result{}, err
 	}
 	defer spooled.Close()
-	return Examine(ctx, spooled, Examination{Engine: s.Engine, Workers: s.Workers, Context: excerptContext, Progress: meter})
+	result, err := Examine(ctx, spooled, Examination{Engine: s.Engine, Workers: s.Workers, Context: excerptContext, Progress: meter})
+	// While blobs are scanned the counts are about them; what stays is how many objects the pack had.
+	meter.objects(int64(spooled.Objects()), int64(spooled.Objects()))
+	return result, err
 }
 
 // errCanceled ends a scan whose row says that somebody canceled it.

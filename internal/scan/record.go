@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -143,10 +142,10 @@ func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last b
 	}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		if !final {
-			_, err := tx.SetScanProgress(ctx, v.ID, magpie.Progress{}, message(cause))
+			_, err := tx.SetScanProgress(ctx, v.ID, magpie.Progress{}, magpie.Explain(cause))
 			return err
 		}
-		v.State, v.Error, v.EndedAt = magpie.ScanFailed, message(cause), time.Now()
+		v.State, v.Error, v.EndedAt = magpie.ScanFailed, magpie.Explain(cause), time.Now()
 		if _, err := tx.EndScan(ctx, v); err != nil {
 			return err
 		}
@@ -170,19 +169,6 @@ func (s *Service) end(ctx context.Context, v magpie.Scan, state magpie.ScanState
 		}
 		return complete(ctx, tx.Native())
 	})
-}
-
-// message is what a person may read of an error.
-func message(err error) string {
-	e, ok := errors.AsType[*magpie.Error](err)
-	switch {
-	case !ok:
-		return "an internal error; the log has the details"
-	case e.Hint != "":
-		return e.Message + ". " + e.Hint
-	default:
-		return e.Message
-	}
 }
 
 // skippedText sums up what a scan left out.

@@ -379,14 +379,18 @@ func TestOverviewCounts(t *testing.T) {
 	eachList(t, func(t *testing.T, w *listWorld) {
 		r := w.repo(w.project(w.integration("https://one.example.com"), "APP", 1), "service", nil)
 		for n := range 3 {
-			w.incident(r, "f", func(v *magpie.Incident) { v.FirstSeenAt = w.start.AddDate(0, 0, n/2).Add(11*time.Hour + 59*time.Minute) })
+			w.incident(r, "f", func(v *magpie.Incident) {
+				v.FirstSeenAt = w.start.AddDate(0, 0, n/2).Add(11*time.Hour + 59*time.Minute)
+			})
 		}
 		w.incident(r, "f", func(v *magpie.Incident) { v.Status, v.FirstSeenAt = magpie.IncidentIgnored, w.start.AddDate(0, 0, -9) })
 		open := query(w, func(tx *store.Tx) ([]store.SeverityCount, error) { return tx.OpenBySeverity(w.ctx) })
 		if len(open) != 5 || open[0].Count != 0 || open[1].Count != 3 {
 			t.Errorf("open incidents %v", open)
 		}
-		statuses := query(w, func(tx *store.Tx) ([]store.StatusCount, error) { return tx.CountIncidentsByStatus(w.ctx, store.IncidentFilter{}) })
+		statuses := query(w, func(tx *store.Tx) ([]store.StatusCount, error) {
+			return tx.CountIncidentsByStatus(w.ctx, store.IncidentFilter{})
+		})
 		if diff := cmp.Diff([]store.StatusCount{{Status: magpie.IncidentIgnored, Count: 1}, {Status: magpie.IncidentTriggered, Count: 3}}, statuses); diff != "" {
 			t.Errorf("by status (-want +got):\n%s", diff)
 		}

@@ -122,7 +122,7 @@ func TestWebhookThatRefuses(t *testing.T) {
 	b.start()
 	host := strings.TrimPrefix(r.URL, "https://")
 	b.waitRows(string(ids[0]), map[string]string{
-		"webhook " + host: "failed: " + host + " refuses the notification with status 410. check MAGPIE_NOTIFY_URL",
+		"webhook " + host: "failed: " + host + " refuses the notification with status 410; check MAGPIE_NOTIFY_URL",
 	})
 }
 

@@ -313,7 +313,7 @@ func TestFailures(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"a refused message is given up", &magpie.Error{Kind: magpie.KindInvalid, Message: "the address does not exist", Hint: "correct it", Err: errors.New("550 no")}, "failed: the address does not exist. correct it"},
+		{"a refused message is given up", &magpie.Error{Kind: magpie.KindInvalid, Message: "the address does not exist", Hint: "correct it", Err: errors.New("550 no")}, "failed: the address does not exist; correct it"},
 		{"a server that is away is waited for", &magpie.Error{Kind: magpie.KindUnavailable, Message: "the mail server sleeps"}, "waiting: the mail server sleeps"},
 		{"a refused password is waited for", &magpie.Error{Kind: magpie.KindTokenInvalid, Message: "the password is wrong"}, "waiting: the password is wrong"},
 		{"trouble of ours is not told", errors.New("secret detail"), "waiting: an internal error; the log has the details"},

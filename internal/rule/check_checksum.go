@@ -28,7 +28,7 @@ var (
 	wrongSum = Verdict{Outcome: Refuted, Reason: "its checksum is wrong"}
 )
 
-// checkCRCBase62 proves tokens of GitHub and npm: four characters of prefix, a random body, and the checksum of the body.
+// checkCRCBase62 proves tokens of GitHub, npm and Magpie: four characters of prefix, a random body, and the checksum of the body.
 func checkCRCBase62(secret, _ []byte) Verdict {
 	if len(secret) < 40 {
 		return wrongSum

@@ -27,7 +27,15 @@ import (
 	"magpie"
 )
 
-const password = "made-up-" + "password"
+const password = "example-password"
+
+// as lets the sender log in with a password.
+func as(password string) func(*Options) {
+	return func(o *Options) {
+		o.Username = "magpie"
+		o.Password = magpie.NewSecret(password)
+	}
+}
 
 // identity is a self-signed certificate for 127.0.0.1 and who trusts it.
 type identity struct {
@@ -190,7 +198,7 @@ func TestSendOverTLS(t *testing.T) {
 				srv.start(t)
 				o := srv.options()
 				if login {
-					o.Username, o.Password = "magpie", magpie.NewSecret(password)
+					as(password)(&o)
 				}
 				if err := send(t, o, sample()); err != nil {
 					t.Fatal(err)
@@ -249,12 +257,12 @@ func TestServerAnswersAreSorted(t *testing.T) {
 		{"MAIL 530", &server{mailErr: status(530)}, nil, magpie.KindTokenInvalid, "wants a user name"},
 		{"hangs up", &server{hangUp: true}, nil, magpie.KindUnavailable, "broke"},
 		{"STARTTLS stripped", &server{noTLS: true}, nil, magpie.KindUnavailable, "offers no STARTTLS"},
-		{"STARTTLS stripped, with password", &server{noTLS: true}, func(o *Options) { o.Username, o.Password = "magpie", magpie.NewSecret(password) },
+		{"STARTTLS stripped, with password", &server{noTLS: true}, as(password),
 			magpie.KindUnavailable, "offers no STARTTLS"},
 		{"untrusted certificate", &server{}, func(o *Options) { o.RootCAs = x509.NewCertPool() }, magpie.KindUnavailable, "not trusted"},
 		{"untrusted certificate, implicit", &server{implicit: true}, func(o *Options) { o.RootCAs = x509.NewCertPool() }, magpie.KindUnavailable, "not trusted"},
 		{"other host's certificate", &server{}, func(o *Options) { o.Host = "localhost" }, magpie.KindUnavailable, "not trusted"},
-		{"wrong password", &server{}, func(o *Options) { o.Username, o.Password = "magpie", magpie.NewSecret("wrong") }, magpie.KindTokenInvalid, "refuses the user name"},
+		{"wrong password", &server{}, as("wrong"), magpie.KindTokenInvalid, "refuses the user name"},
 		{"TLS where none is", &server{}, func(o *Options) { o.TLS = TLSImplicit }, magpie.KindUnavailable, "can't be used"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 	"magpie/internal/mail"
 )
 
-const password = "made-up-" + "password"
+const password = "example-password"
 
 // start runs a catcher with a certificate and login, and returns it with the options to send to it.
 func start(t *testing.T, change func(*Options)) (*Catcher, mail.Options) {

@@ -3,7 +3,7 @@
 // The one idea: a page is a struct. For each page a method of Pages builds a typed struct from the store (testable
 // without HTTP), a template of the same name renders it, and a handler in between reads the request. Handlers return
 // errors; one adapter turns them into an error page by the one table from kind to status. All routes stand in one
-// list with the permission each needs (routes.go); a route without one does not start.
+// list with the permission each needs (route.go); a route without one does not start.
 //
 // Everything works without a script: forms post and answer with a redirect, filters are GET forms, disclosures are
 // details elements. With one, the element with the id "live" asks for itself every two seconds and morphs what

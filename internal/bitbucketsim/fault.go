@@ -58,7 +58,6 @@ type faults struct {
 	limitCap    int
 	rename      RenameMode
 	echo        SecretEcho
-	titleText   string
 }
 
 func get[T any](f *faults, v *T) T {
@@ -84,13 +83,6 @@ func (f *faults) maxLimit(def int) int {
 		return n
 	}
 	return def
-}
-
-func (f *faults) title() string {
-	if t := get(f, &f.titleText); t != "" {
-		return t
-	}
-	return "Bitbucket"
 }
 
 // FailRequests answers a share of all requests with a status and a JSON error body. A share of 0 stops that.
@@ -131,9 +123,6 @@ func (s *Server) SetRenameMode(m RenameMode) { set(&s.faults, &s.faults.rename, 
 
 // SetSecretEcho chooses how webhook secrets appear in answers.
 func (s *Server) SetSecretEcho(e SecretEcho) { set(&s.faults, &s.faults.echo, e) }
-
-// SetTitle replaces the instance title, the displayName of application-properties.
-func (s *Server) SetTitle(title string) { set(&s.faults, &s.faults.titleText, title) }
 
 // SetBasicAuth switches Basic authentication on or off for everything; it is on at first.
 func (s *Server) SetBasicAuth(on bool) { set(&s.faults, &s.faults.noBasic, !on) }

@@ -26,7 +26,7 @@ func (c *call) properties() (any, error) {
 	if c.who.problem != nil && c.s.faults.strictProbe() {
 		return nil, c.who.problem
 	}
-	return properties{c.s.ver.String(), c.s.ver.build(), "1718000000000", c.s.faults.title()}, nil
+	return properties{c.s.ver.String(), c.s.ver.build(), "1718000000000", "Bitbucket"}, nil
 }
 
 func (s *Server) whoami(w http.ResponseWriter, r *http.Request) {

@@ -28,13 +28,6 @@ func (s *Server) Deliveries() []Delivery {
 	return slices.Clone(s.hooks.log)
 }
 
-// DeliveryCount returns how many deliveries were ever finished, whatever the outcome.
-func (s *Server) DeliveryCount() int {
-	s.hooks.mu.Lock()
-	defer s.hooks.mu.Unlock()
-	return s.hooks.finished
-}
-
 // WaitDelivered waits until no delivery is queued, delayed or running. Held back ones do not count.
 func (s *Server) WaitDelivered(ctx context.Context) error {
 	return s.hooks.wait(ctx, func(e *engine) bool { return e.pending == 0 })

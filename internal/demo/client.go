@@ -32,10 +32,6 @@ type (
 			HistoryFailed  int `json:"history_failed"`
 		} `json:"coverage"`
 	}
-	repository struct {
-		ID       string `json:"id"`
-		FullName string `json:"full_name"`
-	}
 	scanned struct {
 		Repository    string `json:"repository"`
 		Kind          string `json:"kind"`

@@ -42,7 +42,6 @@ const Overhead = prefixSize + tagSize
 type Keys struct {
 	boxes       map[Purpose]*box
 	fingerprint []byte
-	audit       []byte
 }
 
 // String hides the keys.
@@ -68,9 +67,6 @@ func newKeys(raw []byte) (*Keys, error) {
 	var err error
 	if k.fingerprint, err = derive("fingerprints"); err != nil {
 		return nil, fmt.Errorf("deriving the key for fingerprints: %w", err)
-	}
-	if k.audit, err = derive("audit"); err != nil {
-		return nil, fmt.Errorf("deriving the key for the audit log: %w", err)
 	}
 	return k, nil
 }
@@ -106,14 +102,6 @@ func (k *Keys) Open(purpose Purpose, aad string, sealed []byte) (magpie.Secret, 
 // it, so one secret is one incident; and on the key, so a stolen database can't be searched by trying values.
 func (k *Keys) Fingerprint(value magpie.Secret) string {
 	return hex.EncodeToString(sum(k.fingerprint, value.Reveal()))
-}
-
-// AuditMAC returns the HMAC-SHA256 that chains one row of the audit log to the one before.
-func (k *Keys) AuditMAC(previous, row []byte) []byte {
-	framed := make([]byte, 0, sha256.Size+len(row))
-	digest := sha256.Sum256(previous) // of fixed length, so that the two parts can't be shifted against each other
-	framed = append(append(framed, digest[:]...), row...)
-	return sum(k.audit, framed)
 }
 
 func sum(key, data []byte) []byte {

@@ -73,11 +73,6 @@ func (tx *Tx) SetDeliveryScanned(ctx context.Context, id magpie.DeliveryID, at t
 	return err
 }
 
-// DropDeliveries forgets the events about a repository that no scan has dealt with, and says how many there were.
-func (tx *Tx) DropDeliveries(ctx context.Context, repo magpie.RepoID) (int64, error) {
-	return tx.exec(ctx, `DELETE FROM delivery WHERE repo_id = $1 AND scanned_at = 0`, repo)
-}
-
 // PruneDeliveries forgets events that were dealt with before a time: afterwards a replay of them is only asked for
 // again, which finds nothing new.
 func (tx *Tx) PruneDeliveries(ctx context.Context, before time.Time) (int64, error) {

@@ -87,12 +87,6 @@ func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor stri
 	return PerimeterPage{Repos: all, Next: base64.RawURLEncoding.EncodeToString(next)}, err
 }
 
-// CountPerimeter returns how many repositories the filter chooses.
-func (tx *Tx) CountPerimeter(ctx context.Context, f PerimeterFilter) (n int64, err error) {
-	err = tx.row(ctx, `SELECT count(*)`+perimeterFrom, f.args()...).Scan(&n)
-	return n, err
-}
-
 // PerimeterStates returns how many repositories each state's list would hold, whatever the state in the filter.
 func (tx *Tx) PerimeterStates(ctx context.Context, f PerimeterFilter) (map[PerimeterState]int64, error) {
 	var all, monitored, trouble, pending, deleted int64

@@ -97,12 +97,6 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// click clicks the first element that a CSS selector finds.
-func (b *tab) click(selector string) {
-	b.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
-}
-
 func (b *tab) open(path string) {
 	b.Helper()
 	b.do(chromedp.Navigate(b.server.URL + path))

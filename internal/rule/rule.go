@@ -93,9 +93,6 @@ func Categories() []string {
 // ByValue reports whether the rule recognises a value assigned to a telling name rather than a pattern.
 func (r *Rule) ByValue() bool { return r.Value != "" || r.Pattern == "" }
 
-// Anchored returns the distance from the start of a match to its anchor, and whether that is the same in all matches.
-func (r *Rule) Anchored() (offset int, ok bool) { return r.offset, r.offset >= 0 }
-
 // Anchors calls f with each anchor and whether its case counts.
 func (r *Rule) Anchors(f func(text string, exact bool)) {
 	for _, l := range r.Literals {

@@ -18,10 +18,14 @@ type Scanner struct {
 	hits     [maxDepth + 1][]hit
 	decoders [maxDepth]decode.Decoder
 	found    []Match
+	covered  []Span
 	first    int // of found, in the text that is looked at now
 	skipped  []string
 	work     int // bytes of windows that expressions may still be tried on
 }
+
+// Span is a range of bytes in a file, End exclusive.
+type Span struct{ Start, End int }
 
 // maxDepth is how many encodings around a secret are taken off.
 const maxDepth = 3
@@ -45,6 +49,10 @@ func (s *Scanner) Scan(data []byte) []Match {
 	if s.work < 0 {
 		s.skip("the rest of a text with unusually many beginnings of secrets was not looked at")
 	}
+	s.covered = s.covered[:0]
+	for i := range s.found {
+		s.covered = append(s.covered, Span{s.found[i].Start, s.found[i].End})
+	}
 	found := Resolve(s.found)
 	if !s.e.opts.KeepIgnored {
 		found = slices.DeleteFunc(found, func(m Match) bool { return m.ignored })
@@ -55,6 +63,11 @@ func (s *Scanner) Scan(data []byte) []Match {
 	}
 	return found
 }
+
+// Covered returns where the last scan saw anything like a secret: the matches it returned, those that gave way to a
+// better one at the same place, and those that a comment told it to ignore. Who shows a part of the file must hide them
+// all. The result is valid until the next call.
+func (s *Scanner) Covered() []Span { return s.covered }
 
 // Work that a scan may do beyond the one pass, so that hostile input costs no more than a multiple of its size. Real
 // files stay far below.

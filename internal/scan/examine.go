@@ -107,20 +107,20 @@ func (x *examiner) visitor(int) git.Visitor {
 			x.skip(fmt.Sprintf("blob %s: %s", o.ID.Hash(), why))
 		}
 		if len(matches) > 0 {
-			x.keep(o, matches)
+			x.keep(o, matches, scanner.Covered())
 		}
 		return nil
 	}
 }
 
 // keep copies what the matches of a blob hold, since its bytes are gone after the call.
-func (x *examiner) keep(o git.Object, matches []detect.Match) {
+func (x *examiner) keep(o git.Object, matches []detect.Match, covered []detect.Span) {
 	if x.hitCount.Add(int64(len(matches))) > maxHits {
 		x.skip(fmt.Sprintf("blob %s: %d matches beyond the %d that one scan keeps", o.ID.Hash(), len(matches), maxHits))
 		return
 	}
 	x.Progress.Findings.Add(int64(len(matches)))
-	hits := newHits(o, matches, x.Context)
+	hits := newHits(o, matches, covered, x.Context)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.hits[o.ID.Hash()] = hits

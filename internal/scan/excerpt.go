@@ -2,6 +2,8 @@ package scan
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
 	"unicode"
@@ -10,24 +12,64 @@ import (
 	"magpie/internal/detect"
 )
 
-// maxExcerptLine is how many bytes of a line an excerpt shows; a minified file is one line.
-const maxExcerptLine = 240
+const (
+	// maxExcerptLine is how many bytes of a line an excerpt shows; a minified file is one line.
+	maxExcerptLine = 240
+	// A value that is found is masked wherever else it stands in an excerpt, if it has at least so many bytes: shorter
+	// ones are words of everyday code.
+	minRepeated = 6
+	// maxRepeated is how many values on each side of a line, in the order of their places, are looked for in it.
+	maxRepeated = 128
+)
 
-// excerpt cuts the line of m, which has the given number, and context lines on both sides out of data. All matches in
-// them are masked, not only m, because neighbours hold secrets too. The matches must be in the order of their places.
-func excerpt(data []byte, matches []detect.Match, m detect.Match, line, context int) magpie.Excerpt {
-	at, before := lineStart(data, m.Start), 0
+// hiddenText stands for what is masked and is not exactly one match.
+const hiddenText = "••••••••"
+
+// masker writes parts of a file with everything like a secret hidden.
+type masker struct {
+	data   []byte
+	hidden []hidden // in the order of their starts; may overlap
+}
+
+// hidden is a range of a file that must not be shown, and what is shown instead.
+type hidden struct {
+	start, end int
+	text       string
+}
+
+// newMasker prepares to show parts of data. covered are the ranges in which the scanner saw anything like a secret, also
+// where it then reported none.
+func newMasker(data []byte, matches []detect.Match, covered []detect.Span) *masker {
+	m := &masker{data: data}
+	for _, match := range matches {
+		m.hidden = append(m.hidden, hidden{match.Start, match.End, magpie.NewSecret(match.Secret).Masked()})
+	}
+	for _, span := range covered {
+		m.hidden = append(m.hidden, hidden{span.Start, span.End, hiddenText})
+	}
+	slices.SortStableFunc(m.hidden, compareHidden)
+	m.hidden = slices.CompactFunc(m.hidden, func(a, b hidden) bool { return a.start == b.start && a.end == b.end })
+	return m
+}
+
+func compareHidden(a, b hidden) int {
+	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end))
+}
+
+// excerpt cuts the line at offset, which has the given number, and context lines on both sides out of the file.
+func (m *masker) excerpt(offset, line, context int) magpie.Excerpt {
+	at, before := lineStart(m.data, offset), 0
 	for ; before < context && at > 0; before++ {
-		at = lineStart(data, at-1)
+		at = lineStart(m.data, at-1)
 	}
 	var lines []string
 	for range before + 1 + context {
-		end := len(data)
-		if i := bytes.IndexByte(data[at:], '\n'); i >= 0 {
+		end := len(m.data)
+		if i := bytes.IndexByte(m.data[at:], '\n'); i >= 0 {
 			end = at + i
 		}
-		lines = append(lines, maskedLine(data, at, end, m.Start, matches))
-		if end == len(data) {
+		lines = append(lines, m.line(at, end, offset))
+		if end == len(m.data) {
 			break
 		}
 		at = end + 1
@@ -38,8 +80,8 @@ func excerpt(data []byte, matches []detect.Match, m detect.Match, line, context 
 // lineStart returns the offset at which the line that holds offset starts.
 func lineStart(data []byte, offset int) int { return bytes.LastIndexByte(data[:offset], '\n') + 1 }
 
-// maskedLine returns data[at:end] for people to read: matches masked, a long line cut to the part around focus.
-func maskedLine(data []byte, at, end, focus int, matches []detect.Match) string {
+// line returns data[at:end] for people to read; a long line is cut to the part around focus.
+func (m *masker) line(at, end, focus int) string {
 	from, to := at, end
 	if to-from > maxExcerptLine {
 		if focus >= at && focus < end {
@@ -47,26 +89,68 @@ func maskedLine(data []byte, at, end, focus int, matches []detect.Match) string 
 		}
 		to = min(from+maxExcerptLine, end)
 	}
-	var line strings.Builder
+	var text strings.Builder
 	if from > at {
-		line.WriteString("…")
+		text.WriteString("…")
 	}
-	next := sort.Search(len(matches), func(i int) bool { return matches[i].End > from })
 	pos := from
-	for ; next < len(matches) && matches[next].Start < to; next++ {
-		m := matches[next]
-		if m.End <= pos {
-			continue // inside one that is masked already
-		}
-		line.WriteString(readable(data[pos:max(pos, m.Start)]))
-		line.WriteString(magpie.NewSecret(m.Secret).Masked())
-		pos = min(m.End, to)
+	for _, h := range m.within(from, to) {
+		text.WriteString(readable(m.data[pos:max(pos, h.start)]))
+		text.WriteString(h.text)
+		pos = min(h.end, to)
 	}
-	line.WriteString(readable(data[pos:max(pos, to)]))
+	text.WriteString(readable(m.data[pos:to]))
 	if to < end {
-		line.WriteString("…")
+		text.WriteString("…")
 	}
-	return line.String()
+	return text.String()
+}
+
+// within returns what must be hidden of data[from:to], in order and without overlap: what was seen there, and the values
+// seen nearby wherever they stand again.
+func (m *masker) within(from, to int) []hidden {
+	next := sort.Search(len(m.hidden), func(i int) bool { return m.hidden[i].start >= to })
+	var all []hidden
+	for i := max(0, next-maxRepeated); i < min(len(m.hidden), next+maxRepeated); i++ {
+		h := m.hidden[i]
+		if h.end > from && h.start < to {
+			all = append(all, h)
+		}
+		all = append(all, m.repeats(h, from, to)...)
+	}
+	slices.SortStableFunc(all, compareHidden)
+	var merged []hidden
+	for _, h := range all {
+		last := len(merged) - 1
+		switch {
+		case last < 0 || h.start >= merged[last].end:
+			merged = append(merged, h)
+		case h.start != merged[last].start || h.end != merged[last].end:
+			merged[last].end, merged[last].text = max(merged[last].end, h.end), hiddenText
+		}
+	}
+	return merged
+}
+
+// repeats finds what stands in h elsewhere in or across the edges of data[from:to].
+func (m *masker) repeats(h hidden, from, to int) []hidden {
+	value := m.data[h.start:h.end]
+	if len(value) < minRepeated || len(value) > 4*maxExcerptLine {
+		return nil
+	}
+	var found []hidden
+	at, end := max(0, from-len(value)+1), min(len(m.data), to+len(value)-1)
+	for {
+		i := bytes.Index(m.data[at:end], value)
+		if i < 0 {
+			return found
+		}
+		at += i
+		if at != h.start {
+			found = append(found, hidden{at, at + len(value), h.text})
+		}
+		at += len(value)
+	}
 }
 
 // readable makes bytes safe to show: what is not text, and control characters, become replacement characters.

@@ -131,7 +131,7 @@ func (x *folderExaminer) content(scanner *detect.Scanner, name string, data []by
 		x.skip(name + ": " + why)
 	}
 	// Masking needs all matches, also those whose rule is silent here.
-	findings := Findings(data, matches, x.Context)
+	findings := Findings(data, matches, scanner.Covered(), x.Context)
 	var places []Place
 	var blob magpie.Hash
 	for i, f := range findings {

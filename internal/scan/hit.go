@@ -9,8 +9,8 @@ import (
 )
 
 // newHits turns the matches of one blob into hits that hold copies of all they need.
-func newHits(o git.Object, matches []detect.Match, context int) []hit {
-	findings := Findings(o.Data, matches, context)
+func newHits(o git.Object, matches []detect.Match, covered []detect.Span, context int) []hit {
+	findings := Findings(o.Data, matches, covered, context)
 	hits := make([]hit, len(matches))
 	for i := range matches {
 		findings[i].Blob = o.ID.Hash()
@@ -20,8 +20,9 @@ func newHits(o git.Object, matches []detect.Match, context int) []hit {
 }
 
 // Findings turns the matches of one file's content into findings without a place in a repository. Their excerpts show
-// context lines before and after, with every match of the file masked.
-func Findings(data []byte, matches []detect.Match, context int) []magpie.Finding {
+// context lines before and after, with every match of the file masked, and whatever else the scanner says it covered.
+func Findings(data []byte, matches []detect.Match, covered []detect.Span, context int) []magpie.Finding {
+	masker := newMasker(data, matches, covered)
 	lines := detect.NewLines(data)
 	findings := make([]magpie.Finding, len(matches))
 	for i, m := range matches {
@@ -31,7 +32,7 @@ func Findings(data []byte, matches []detect.Match, context int) []magpie.Finding
 		f.Secret = magpie.NewSecret(m.Secret)
 		f.DecodedFrom = m.DecodedFrom
 		f.LineStart, f.ColumnStart, f.LineEnd, f.ColumnEnd = lines.Range(m)
-		f.Excerpt = excerpt(data, matches, m, f.LineStart, context)
+		f.Excerpt = masker.excerpt(m.Start, f.LineStart, context)
 	}
 	return findings
 }

@@ -81,7 +81,7 @@ func (c *restoreCommand) Run(p *process) error {
 	if err := errors.Join(err, unlock()); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s was put in place as %s\n", c.File, path)
+	fmt.Fprintf(p.stdout, "%s was put in place as %s\nall sessions and API tokens in it were ended: sign in again, and make new tokens\n", c.File, path)
 	if kept != "" {
 		fmt.Fprintf(p.stdout, "the database before it is kept as %s\n", kept)
 	}
@@ -103,11 +103,20 @@ func (c *restoreCommand) replace(p *process, path string) (kept string, err erro
 	if err := store.CopySQLite(p.ctx, c.File, next); err != nil {
 		return "", err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(next))
+		}
+	}()
+	// Before it is in place, so that none works for a moment.
+	if err := store.EndLogins(p.ctx, next); err != nil {
+		return "", err
+	}
 	if _, err := os.Stat(path); err == nil {
 		if !c.Replace {
-			return "", errors.Join(&magpie.Error{
+			return "", &magpie.Error{
 				Kind: magpie.KindConflict, Message: "there is a database at " + path, Hint: "say --replace to put the backup in its place",
-			}, os.Remove(next))
+			}
 		}
 		kept = path + ".before-" + time.Now().UTC().Format("20060102-150405")
 		// The write-ahead log belongs to the old file: under the new one's name it would damage that.

@@ -12,25 +12,48 @@ import (
 )
 
 // CopySQLite writes a complete, compact copy of the SQLite database at path to target, which must not exist. It can run
-// while a server uses the database, and sees one consistent state of it.
-func CopySQLite(ctx context.Context, path, target string) error {
-	if _, err := os.Stat(target); err == nil {
+// while a server uses the database, and sees one consistent state of it. Nobody but the user may read the copy, at no
+// time; when it can't be completed nothing is left of it.
+func CopySQLite(ctx context.Context, path, target string) (err error) {
+	// Ours before anything is in it: SQLite would make it for all to read.
+	f, err := os.OpenFile(target, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
 		return magpie.Errorf(magpie.KindInvalid, "%s exists already", target)
 	}
+	if err != nil {
+		return magpie.Errorf(magpie.KindInvalid, "making %s: %w", target, err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(target))
+		}
+	}()
 	db, err := openPlain(ctx, path)
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?", target)
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", target) // into the empty file
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("copying the database to %s: %w", target, err)
 	}
-	// SQLite does not sync what VACUUM INTO wrote.
-	f, err := os.OpenFile(target, os.O_RDWR, 0o600)
-	if err != nil {
+	if err := f.Sync(); err != nil { // which VACUUM INTO does not do
 		return fmt.Errorf("syncing %s: %w", target, err)
 	}
-	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
+	return nil
+}
+
+// EndLogins ends all sessions and API tokens in the database file at path, which no server may use meanwhile. A copy
+// brings back those that were ended after it was made.
+func EndLogins(ctx context.Context, path string) error {
+	db, err := openPlain(ctx, path)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "DELETE FROM session; DELETE FROM api_token")
+	if err := errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("ending the sessions and API tokens in %s: %w", path, err)
+	}
+	return nil
 }
 
 // CheckSQLite reports whether the file at path is an intact database of ours.

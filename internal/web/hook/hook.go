@@ -1,14 +1,16 @@
 // Package hook receives the webhooks of Bitbucket at POST /hooks/bitbucket/{hook}.
 //
 // The idea: nothing is believed before its signature is checked over the raw bytes, and nothing is acknowledged before it is
-// stored. So at most 1 MiB is read, the HMAC-SHA256 in X-Hub-Signature is compared in constant time with the one under
-// the hook's own secret, and only then the body is parsed. A good event is handed on, which stores it durably together
+// stored. So a body is read only for a hook that exists and with a signature to check, and at most 1 MiB of it; the
+// HMAC-SHA256 in X-Hub-Signature is compared in constant time with the one under the hook's own secret, and only then the
+// body is parsed. A good event is handed on, which stores it durably together
 // with the job that acts on it, and then answered with 200 within milliseconds; Bitbucket never sends an event twice and
 // stops sending after five failures. Everything else leaves no trace but a counter. An unknown hook, a missing signature
-// and a wrong one get the same answer, so that probing tells nothing.
+// and a wrong one get the same answer. Who times it can tell whether a hook exists, but has to guess its id of 142 random
+// bits for that, and learns nothing that helps to sign.
 //
-// diagnostics:ping, which "Test connection" sends, is never signed: it is answered, and trusted with nothing. The package
-// keeps no state and reads no repository.
+// diagnostics:ping, which "Test connection" sends, is never signed: it is answered unread, and trusted with nothing. The
+// package keeps no state and reads no repository.
 package hook
 
 import (
@@ -52,7 +54,6 @@ type Options struct {
 
 type receiver struct {
 	Options
-	nobody  magpie.Secret // checks the signatures for hooks that do not exist, so that they take as long
 	results *prometheus.CounterVec
 	seconds prometheus.Histogram
 }
@@ -64,7 +65,6 @@ func New(o Options) http.Handler {
 	}
 	rc := &receiver{
 		Options: o,
-		nobody:  magpie.NewSecret(strings.Repeat("0", 43)),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "magpie_hook_requests_total", Help: "Requests to the webhook receiver by what became of them.",
 		}, []string{"result"}),
@@ -125,8 +125,11 @@ func (rc *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch out.status {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
-	case http.StatusUnsupportedMediaType, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+	case http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		h.Set("Connection", "close") // what is left of the body is not read
+	}
+	if out == ping {
+		h.Set("Connection", "close") // nor is this one's
 	}
 	h.Set("Content-Length", strconv.Itoa(len(out.text)+1))
 	w.WriteHeader(out.status)
@@ -140,34 +143,40 @@ func (rc *receiver) receive(w http.ResponseWriter, r *http.Request) outcome {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return encoded
 	}
+	// Taken back only when a whole body was read: after a refusal the server would wait for the rest of it.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(rc.ReadTimeout)) // not every writer in a test can
+	if r.Header.Get("X-Event-Key") == bitbucket.EventPing {
+		return ping
+	}
+	signature := r.Header.Get("X-Hub-Signature")
+	if signature == "" {
+		return unsigned
+	}
+	repo, secret, out := rc.lookUp(r)
+	if out != accepted {
+		return out
+	}
 	body, out := rc.read(w, r)
 	if out != accepted {
 		return out
 	}
-	if r.Header.Get("X-Event-Key") == bitbucket.EventPing {
-		return ping
-	}
 	began := time.Now()
 	defer func() { rc.seconds.Observe(time.Since(began).Seconds()) }()
-	repo, out := rc.authenticate(r, body)
-	if out != accepted {
-		return out
+	if !bitbucket.VerifySignature(secret, signature, body) {
+		return wrongSigned
 	}
 	return rc.handle(r, repo, body)
 }
 
-// read reads the body within the limits of size and time, as it was sent.
+// read reads the body within the limits of size and of the time that receive set, as it was sent.
 func (rc *receiver) read(w http.ResponseWriter, r *http.Request) ([]byte, outcome) {
 	if r.ContentLength > bitbucket.MaxEventBytes {
 		return nil, tooLarge
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(rc.ReadTimeout)) // not every writer in a test can
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bitbucket.MaxEventBytes))
 	switch {
 	case err == nil:
-		// Taken back only now: after trouble the server would wait for the rest of the body without it.
-		_ = control.SetReadDeadline(time.Time{})
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return body, accepted
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, tooSlow
@@ -178,34 +187,21 @@ func (rc *receiver) read(w http.ResponseWriter, r *http.Request) ([]byte, outcom
 	return nil, broken
 }
 
-// authenticate finds the hook and checks the signature with its secret. A hook that is unknown, or not live, costs the same
-// work.
-func (rc *receiver) authenticate(r *http.Request, body []byte) (magpie.Repo, outcome) {
-	signature := r.Header.Get("X-Hub-Signature")
-	if signature == "" {
-		return magpie.Repo{}, unsigned
-	}
-	repo, secret, err := magpie.Repo{}, rc.nobody, error(nil)
+// lookUp finds the repository and the secret of the hook that is addressed, if it is live.
+func (rc *receiver) lookUp(r *http.Request) (magpie.Repo, magpie.Secret, outcome) {
 	id := strings.TrimPrefix(r.URL.Path, Path)
-	known := wellFormed(id)
-	if known {
-		repo, secret, err = rc.Perimeter.Hook(r.Context(), magpie.HookID(id))
+	if !wellFormed(id) {
+		return magpie.Repo{}, magpie.Secret{}, unknownHook
 	}
+	repo, secret, err := rc.Perimeter.Hook(r.Context(), magpie.HookID(id))
 	switch {
 	case magpie.KindOf(err) == magpie.KindNotFound:
-		known, secret = false, rc.nobody
+		return magpie.Repo{}, magpie.Secret{}, unknownHook
 	case err != nil:
 		rc.failed(r, "a webhook could not be looked up", err)
-		return magpie.Repo{}, unavailable
+		return magpie.Repo{}, magpie.Secret{}, unavailable
 	}
-	signed := bitbucket.VerifySignature(secret, signature, body)
-	switch {
-	case !known:
-		return magpie.Repo{}, unknownHook
-	case !signed:
-		return magpie.Repo{}, wrongSigned
-	}
-	return repo, accepted
+	return repo, secret, accepted
 }
 
 func wellFormed(id string) bool {

@@ -336,13 +336,13 @@ func TestSlowBody(t *testing.T) {
 		conn := must(tls.Dial("tcp", strings.TrimPrefix(b.server.URL, "https://"), &tls.Config{RootCAs: pool}))
 		defer conn.Close()
 		must(0, conn.SetDeadline(time.Now().Add(10*time.Second)))
-		must(fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX-Event-Key: repo:refs_changed\r\n\r\nx", b.path))
+		must(fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX-Event-Key: repo:refs_changed\r\nX-Hub-Signature: sha256=00\r\n\r\nx", b.path))
 		got := must(io.ReadAll(conn))
 		if !bytes.HasPrefix(got, []byte("HTTP/1.1 408 ")) {
 			b.Errorf("answer %.60q, want 408", got)
 		}
 		half := must(tls.Dial("tcp", strings.TrimPrefix(b.server.URL, "https://"), &tls.Config{RootCAs: pool}))
-		must(fmt.Fprintf(half, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", b.path))
+		must(fmt.Fprintf(half, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX-Hub-Signature: sha256=00\r\n\r\nx", b.path))
 		must(0, half.Close())
 		b.eventually("two bad ends", func() bool { c := b.counts(); return c["too_slow"] == 1 && c["broken"] == 1 })
 		// The deadline is gone again for the next request on a connection.
@@ -353,6 +353,49 @@ func TestSlowBody(t *testing.T) {
 			b.Errorf("status %d after a pause, want 200", status)
 		}
 	})
+}
+
+// unread is a body that must not be read.
+type unread struct{ *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.Error("the body was read")
+	return 0, io.EOF
+}
+
+// What can be decided without the body is decided without it, so that strangers can't make us hold a MiB each.
+func TestStrangersBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	b := start(t, bitbucketsim.Options{}, storetest.SQLite(t))
+	for name, test := range map[string]struct {
+		spoil  func(*http.Request)
+		status int
+		answer string
+	}{
+		"ping":         {func(r *http.Request) { r.Header.Set("X-Event-Key", "diagnostics:ping") }, 200, "ok\n"},
+		"unsigned":     {func(r *http.Request) { r.Header.Del("X-Hub-Signature") }, 401, "no such webhook, or the signature is missing or wrong\n"},
+		"unknown hook": {func(r *http.Request) { r.URL.Path = hook.Path + "abc" }, 401, "no such webhook, or the signature is missing or wrong\n"},
+		"hostile id":   {func(r *http.Request) { r.URL.Path = hook.Path + "../x" }, 401, "no such webhook, or the signature is missing or wrong\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req := b.request("1", "repo:refs_changed", b.event())
+			req.Body = io.NopCloser(unread{t})
+			test.spoil(req)
+			rec := httptest.NewRecorder()
+			b.server.Config.Handler.ServeHTTP(rec, req)
+			if rec.Code != test.status || rec.Body.String() != test.answer || rec.Header().Get("Connection") != "close" {
+				t.Errorf("answer %d %q with Connection %q, want %d %q and close", rec.Code, rec.Body, rec.Header().Get("Connection"), test.status, test.answer)
+			}
+		})
+	}
+	// A wrong signature ends the connection too.
+	req := b.request("1", "repo:refs_changed", b.event())
+	req.Header.Set("X-Hub-Signature", "sha256=00")
+	rec := httptest.NewRecorder()
+	b.server.Config.Handler.ServeHTTP(rec, req)
+	if rec.Code != 401 || rec.Header().Get("Connection") != "close" {
+		t.Errorf("a wrong signature: answer %d with Connection %q, want 401 and close", rec.Code, rec.Header().Get("Connection"))
+	}
 }
 
 func TestStoreTrouble(t *testing.T) {

@@ -23,12 +23,12 @@ const (
 	maxAddressGuesses = 50
 )
 
-// verify returns the account that the e-mail and password belong to. Each attempt is counted before the password is
+// verify returns the account that the e-mail and password belong to, and the hash that the password was held against. Each attempt is counted before the password is
 // looked at, and the count taken back when it was right. An empty remoteAddr counts for the account only.
-func (s *Service) verify(ctx context.Context, email string, password magpie.Secret, remoteAddr string) (magpie.User, error) {
+func (s *Service) verify(ctx context.Context, email string, password magpie.Secret, remoteAddr string) (magpie.User, string, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
 	if err := s.countGuess(ctx, email, remoteAddr); err != nil {
-		return magpie.User{}, err
+		return magpie.User{}, "", err
 	}
 	var user magpie.User
 	var hash string
@@ -38,7 +38,7 @@ func (s *Service) verify(ctx context.Context, email string, password magpie.Secr
 	})
 	unknown := magpie.KindOf(err) == magpie.KindNotFound
 	if err != nil && !unknown {
-		return magpie.User{}, err
+		return magpie.User{}, "", err
 	}
 	if unknown {
 		hash = s.hasher.dummy // the same work, so that the time tells nothing
@@ -48,12 +48,29 @@ func (s *Service) verify(ctx context.Context, email string, password magpie.Secr
 	}
 	right, err := s.hasher.matches(ctx, password, hash)
 	if err != nil {
-		return magpie.User{}, err
+		return magpie.User{}, "", err
 	}
 	if unknown || !right || user.Disabled {
+		return magpie.User{}, "", errWrongLogin()
+	}
+	return user, hash, s.uncountGuess(ctx, email, remoteAddr)
+}
+
+// lockVerified returns the account as it is now, and lets nobody else change it until the transaction ends. While a
+// password was being checked somebody may have disabled the account or reset the password: then it is a wrong one.
+func lockVerified(ctx context.Context, tx *store.Tx, id magpie.UserID, verified string) (magpie.User, error) {
+	user, err := tx.LockAccount(ctx, id)
+	if err != nil {
+		return magpie.User{}, err
+	}
+	_, hash, err := tx.AccountByEmail(ctx, user.Email)
+	if err != nil {
+		return magpie.User{}, err
+	}
+	if user.Disabled || hash != verified {
 		return magpie.User{}, errWrongLogin()
 	}
-	return user, s.uncountGuess(ctx, email, remoteAddr)
+	return user, nil
 }
 
 func errWrongLogin() error {

@@ -234,18 +234,32 @@ func (s *Service) OperatorReset(ctx context.Context, email string, password magp
 // ChangePassword replaces the user's own password, who proves it is them by the old one, and ends all their sessions,
 // this one too. A wrong old password counts like a failed login.
 func (s *Service) ChangePassword(ctx context.Context, actor magpie.User, old, password magpie.Secret) error {
-	user, err := s.verify(ctx, actor.Email, old, "")
-	if magpie.KindOf(err) == magpie.KindUnauthorized {
-		return &magpie.Error{Kind: magpie.KindInvalid, Field: "old_password", Message: "this is not your password", Err: err}
-	}
+	user, verified, err := s.verify(ctx, actor.Email, old, "")
 	if err != nil {
-		return err
+		return asOldPassword(err)
 	}
 	hash, err := s.checkedHash(ctx, user, password)
 	if err != nil {
 		return err
 	}
+	return asOldPassword(s.replacePassword(ctx, user.ID, verified, hash))
+}
+
+// asOldPassword turns a refused login into a refused form.
+func asOldPassword(err error) error {
+	if err != nil && magpie.KindOf(err) == magpie.KindUnauthorized {
+		return &magpie.Error{Kind: magpie.KindInvalid, Field: "old_password", Message: "this is not your password", Err: err}
+	}
+	return err
+}
+
+// replacePassword stores the hash of an account's new password if the old one's is still the one that was verified.
+func (s *Service) replacePassword(ctx context.Context, id magpie.UserID, verified, hash string) error {
 	return s.db.Write(ctx, func(tx *store.Tx) error {
+		user, err := lockVerified(ctx, tx, id, verified)
+		if err != nil {
+			return err
+		}
 		if err := tx.SetAccountPassword(ctx, user.ID, hash); err != nil {
 			return err
 		}

@@ -27,24 +27,27 @@ const (
 // account or from the address are a KindRateLimited, whether or not the account exists. remoteAddr is the peer's address
 // with or without port.
 func (s *Service) Login(ctx context.Context, email string, password magpie.Secret, remoteAddr string) (magpie.Secret, magpie.User, error) {
-	user, err := s.verify(ctx, email, password, remoteAddr)
+	user, verified, err := s.verify(ctx, email, password, remoteAddr)
 	if err != nil {
 		return magpie.Secret{}, magpie.User{}, err
 	}
+	token, user, err := s.openSession(ctx, user.ID, verified, remoteAddr)
+	if err != nil {
+		return magpie.Secret{}, magpie.User{}, err
+	}
+	return token, user, nil
+}
+
+// openSession opens a session for an account if its password's hash is still the one that was verified.
+func (s *Service) openSession(ctx context.Context, id magpie.UserID, verified, remoteAddr string) (token magpie.Secret, user magpie.User, err error) {
 	raw := make([]byte, sessionSize)
 	_, _ = rand.Read(raw) // never fails
-	token := magpie.NewSecret(base64.RawURLEncoding.EncodeToString(raw))
+	token = magpie.NewSecret(base64.RawURLEncoding.EncodeToString(raw))
 	now := s.now()
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		// Somebody may have disabled the account while the password was being checked.
-		current, err := tx.LockAccount(ctx, user.ID)
-		if err != nil {
+		if user, err = lockVerified(ctx, tx, id, verified); err != nil {
 			return err
 		}
-		if current.Disabled {
-			return errWrongLogin()
-		}
-		user = current
 		if err := tx.PruneSessions(ctx, now, now.Add(-SessionIdle)); err != nil {
 			return err
 		}
@@ -54,10 +57,7 @@ func (s *Service) Login(ctx context.Context, email string, password magpie.Secre
 		}
 		return tx.Audit(ctx, user, "user.login", user.Email, "from "+host(remoteAddr))
 	})
-	if err != nil {
-		return magpie.Secret{}, magpie.User{}, err
-	}
-	return token, user, nil
+	return token, user, err
 }
 
 func digest(token magpie.Secret) []byte {

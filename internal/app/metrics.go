@@ -14,13 +14,15 @@ func newMetrics() *prometheus.Registry {
 	return registry
 }
 
-// metricsHandler serves the metrics. Unless they have an address of their own, only this machine may read them: a
-// request that a reverse proxy passes on comes from this machine too, but says on whose behalf.
+// metricsHandler serves the metrics. Unless they have an address of their own, only this machine may read them, and with an
+// https address for the public nobody: then a reverse proxy is in front, every request comes from it, and not all of
+// them say on whose behalf.
 func (a *App) metricsHandler(public bool) http.Handler {
+	behindProxy := secure(a.Config.PublicURL)
 	handler := promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		forwarded := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != ""
-		if public && (!loopback(r.RemoteAddr) || forwarded) {
+		if public && (behindProxy || !loopback(r.RemoteAddr) || forwarded) {
 			http.NotFound(w, r)
 			return
 		}

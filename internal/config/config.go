@@ -21,8 +21,9 @@ type Config struct {
 	// from anybody else that header is not believed.
 	TrustedProxies []string `toml:"trusted_proxies" default:""`
 
-	// MetricsListen is an address and port of its own for /metrics. Empty serves /metrics at Listen, to requests from
-	// this machine only.
+	// MetricsListen is an address and port of its own for /metrics, which asks nobody who they are: choose one that only
+	// your monitoring reaches. Empty serves /metrics at Listen, to requests from this machine only, and to nobody when
+	// PublicURL is https, because then all requests come from the reverse proxy.
 	MetricsListen string `toml:"metrics_listen" default:""`
 
 	// DataDir is the folder for the database, the master key and temporary files. It is created (0700) if it does not

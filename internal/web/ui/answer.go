@@ -180,12 +180,20 @@ func (s *server) done(w http.ResponseWriter, r *http.Request, path templ.SafeURL
 	return nil
 }
 
-// maxForm is the most bytes that a form may have; a selection of some thousand repositories is the largest.
-const maxForm = 1 << 20
+const (
+	// maxForm is the most bytes that a form may have; a selection of some thousand repositories is the largest.
+	maxForm = 1 << 20
+	// maxStrangersForm is the most for who is not signed in: e-mail, name and password are all that they have to say.
+	maxStrangersForm = 16 << 10
+)
 
 // readForm reads the fields that were sent; they are in r.PostForm.
 func readForm(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	limit := int64(maxForm)
+	if userOf(r).ID == "" {
+		limit = maxStrangersForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	if err := r.ParseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return magpie.Errorf(magpie.KindTooLarge, "the form is too large")

@@ -10,6 +10,8 @@
 // changed. The pages run under a Content-Security-Policy without inline script or style and with Trusted Types
 // (header.go), so whatever a repository, file or author is called stays text.
 //
-// The package changes nothing by itself: every change is a call to a stage, which checks the permission again, writes
-// the audit row and enqueues what follows.
+// The package changes nothing by itself: every change is a call to a stage, which writes the audit row and enqueues what
+// follows. The list of routes is where permissions are checked. The stages do not check them again: package incident
+// insists that who acts still has an account that is enabled, and only package access, which accounts and tokens belong
+// to, asks for permissions of its own.
 package ui

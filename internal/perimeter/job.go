@@ -52,7 +52,7 @@ func (s *Service) Register(e *queue.Engine) {
 	queue.Register(e, queue.WorkerOptions{Queue: "sync", Concurrency: 4, Timeout: 2 * time.Hour}, s.workSync)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workRefresh)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workSettle)
-	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour}, s.workRemove)
+	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour, GivesUp: true}, s.workRemove)
 	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 1, Timeout: time.Hour}, s.workSweep)
 }
 

@@ -52,8 +52,9 @@ func (s *Service) workRemove(ctx context.Context, run *queue.Run[removeJob]) err
 	if err != nil {
 		return err
 	}
-	// With a dead token the rest stays behind; other trouble is worth a day of attempts.
-	if err := s.removeHooks(ctx, c, id); err != nil && magpie.KindOf(err) != magpie.KindTokenInvalid && (ctx.Err() != nil || !run.Last) {
+	// With a dead token the rest stays behind, like what Bitbucket refuses for good; other trouble is worth a day of attempts.
+	err = s.removeHooks(ctx, c, id)
+	if final := magpie.KindOf(err) == magpie.KindTokenInvalid || refusedForGood(err); err != nil && !final && (ctx.Err() != nil || !run.Last) {
 		return err
 	}
 	left, err := s.hooksLeft(ctx, id)
@@ -75,7 +76,17 @@ func (s *Service) workRemove(ctx context.Context, run *queue.Run[removeJob]) err
 	return err
 }
 
-// removeHooks deletes the webhooks of an integration. Those it may not delete it passes over; it stops where going on makes
+// refusedForGood reports whether asking Bitbucket the same again would lead to the same answer. The job engine would give
+// the job up for most of these, and the integration would never be gone.
+func refusedForGood(err error) bool {
+	switch magpie.KindOf(err) {
+	case magpie.KindForbidden, magpie.KindInvalid, magpie.KindNotFound, magpie.KindConflict, magpie.KindTooLarge:
+		return true
+	}
+	return false
+}
+
+// removeHooks deletes the webhooks of an integration. Those it can't delete it passes over; it stops where going on makes
 // no sense.
 func (s *Service) removeHooks(ctx context.Context, c *bitbucket.Client, id magpie.IntegrationID) error {
 	after := magpie.RepoID("")
@@ -85,7 +96,7 @@ func (s *Service) removeHooks(ctx context.Context, c *bitbucket.Client, id magpi
 			return err
 		}
 		for _, h := range hooks {
-			if err := s.removeHook(ctx, c, h); err != nil && magpie.KindOf(err) != magpie.KindForbidden {
+			if err := s.removeHook(ctx, c, h); err != nil && !refusedForGood(err) {
 				return err
 			}
 		}

@@ -15,6 +15,8 @@ const (
 	syncPrefix    = "perimeter.sync:"
 	tickEvery     = time.Second
 	sweepBatch    = 200 // repositories in one transaction
+	// keepDeliveries is for how long an event that was dealt with is kept, which is for how long a replay is noticed.
+	keepDeliveries = 30 * 24 * time.Hour
 )
 
 func syncSchedule(id magpie.IntegrationID) string { return syncPrefix + string(id) }
@@ -93,7 +95,8 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, name string, now time
 	return tx.Enqueue(ctx, sweepJob{}, magpie.JobOptions{Once: true})
 }
 
-// workSweep makes every monitored repository be looked at, in small transactions so that nobody waits long.
+// workSweep makes every monitored repository be looked at, in small transactions so that nobody waits long, and forgets
+// old events at the end.
 func (s *Service) workSweep(ctx context.Context, run *queue.Run[sweepJob]) error {
 	after, all := magpie.RepoID(""), 0
 	for {
@@ -111,6 +114,9 @@ func (s *Service) workSweep(ctx context.Context, run *queue.Run[sweepJob]) error
 				}
 			}
 			if last {
+				if _, err := tx.PruneDeliveries(ctx, s.opts.Now().Add(-keepDeliveries)); err != nil {
+					return err
+				}
 				return run.Complete(ctx, tx.Native())
 			}
 			return nil

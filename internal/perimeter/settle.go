@@ -63,6 +63,9 @@ func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo ma
 	if i.State == magpie.IntegrationTokenInvalid || repo.State == magpie.RepoDeleted || repo.State == magpie.RepoUnavailable {
 		return complete(ctx, s.opts.DB, run) // the sync that sees this change adds a new job
 	}
+	if i.Removing && repo.Monitored {
+		return complete(ctx, s.opts.DB, run) // taken in at the moment of the removal, which deletes it
+	}
 	t := task{Service: s, run: run, repo: repo, i: i}
 	if repo.Monitored && repo.State == magpie.RepoArchived {
 		if repo.Hook != magpie.HookPending {

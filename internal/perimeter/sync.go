@@ -1,6 +1,7 @@
 package perimeter
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"strings"
@@ -28,7 +29,15 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 		case err != nil:
 			return err
 		}
-		wanted, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) (time.Time, error) { return tx.SyncWanted(ctx, id) })
+		var wanted time.Time
+		var sealed []byte
+		err = s.opts.DB.Read(ctx, func(tx *store.Tx) (err error) {
+			if wanted, err = tx.SyncWanted(ctx, id); err != nil {
+				return err
+			}
+			sealed, err = tx.IntegrationToken(ctx, id)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -38,7 +47,7 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 		}
 		done := false
 		err = s.opts.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			if done, err = s.finishSync(ctx, tx, i, wanted, trouble); err != nil || !done {
+			if done, err = s.finishSync(ctx, tx, i, wanted, sealed, trouble); err != nil || !done {
 				return err
 			}
 			return run.Complete(ctx, tx.Native())
@@ -49,8 +58,16 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 	}
 }
 
-// finishSync stores how a sync ended. After trouble the next one is due sooner.
-func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integration, wanted time.Time, trouble error) (bool, error) {
+// finishSync stores how a sync ended, and reports whether that was the last one wanted. After trouble the next one is due
+// sooner. Trouble with a token that was replaced since the sync began says nothing about the integration.
+func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integration, wanted time.Time, sealed []byte, trouble error) (bool, error) {
+	_, err := liveIntegration(ctx, tx, i.ID)
+	if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindConflict {
+		return true, nil // it was removed meanwhile, which is why the sync ended
+	}
+	if err != nil {
+		return false, err
+	}
 	text := ""
 	if trouble != nil {
 		text = magpie.Explain(trouble)
@@ -58,6 +75,10 @@ func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integra
 	}
 	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)
 	if err != nil || trouble == nil {
+		return done, err
+	}
+	now, err := tx.IntegrationToken(ctx, i.ID)
+	if err != nil || !bytes.Equal(now, sealed) {
 		return done, err
 	}
 	if err := s.setTrouble(ctx, tx, i.ID, trouble); err != nil {
@@ -107,6 +128,17 @@ type pass struct {
 	id string // a UUIDv7, so the passes of an integration sort by time
 }
 
+// write runs fn in a transaction unless the integration is being removed by now: what a removal ended must not be taken in
+// again by a sync that began before.
+func (p *pass) write(ctx context.Context, fn func(*store.Tx) error) error {
+	return p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		if _, err := liveIntegration(ctx, tx, p.i.ID); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
 // instance takes in everything that the token can see. What it can see but not administer is taken in too: it is scanned by
 // the sweep, and its missing webhook says why.
 func (p *pass) instance(ctx context.Context) error {
@@ -114,7 +146,7 @@ func (p *pass) instance(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		err = p.write(ctx, func(tx *store.Tx) error {
 			for _, project := range batch {
 				if _, err := p.takeProject(ctx, tx, project); err != nil {
 					return err
@@ -136,7 +168,7 @@ func (p *pass) projects(ctx context.Context) error {
 		return err
 	}
 	var known []magpie.Project
-	err = p.opts.DB.Write(ctx, func(tx *store.Tx) (err error) {
+	err = p.write(ctx, func(tx *store.Tx) (err error) {
 		if err = storeInstallable(ctx, tx, p.i, offered, p.id); err != nil {
 			return err
 		}
@@ -170,7 +202,7 @@ func (p *pass) take(ctx context.Context, infos iter.Seq2[bitbucket.RepoInfo, err
 		if err != nil {
 			return err
 		}
-		err = p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		err = p.write(ctx, func(tx *store.Tx) error {
 			projects := map[int64]magpie.Project{}
 			for _, info := range batch {
 				project, ok := projects[info.Project.RemoteID]
@@ -274,7 +306,7 @@ func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
 	state, why := magpie.RepoDeleted, "no longer at Bitbucket"
 	switch {
 	case err == nil && info.Repo.RemoteID == r.RemoteID:
-		return p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		return p.write(ctx, func(tx *store.Tx) error {
 			project, err := p.takeProject(ctx, tx, info.Project)
 			if err != nil {
 				return err
@@ -343,6 +375,13 @@ func (s *Service) workRefresh(ctx context.Context, run *queue.Run[refreshJob]) e
 	}
 	p := pass{Service: s, i: i, c: c} // without an id: this is no sync, and the next one sees for itself
 	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := liveIntegration(ctx, tx, i.ID)
+		if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindConflict {
+			return run.Complete(ctx, tx.Native())
+		}
+		if err != nil {
+			return err
+		}
 		if trouble != nil || info.Repo.RemoteID != repo.RemoteID {
 			if err := s.wantSync(ctx, tx, i.ID); err != nil {
 				return err

@@ -1,0 +1,137 @@
+package perimeter
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"magpie"
+	"magpie/internal/bitbucketsim"
+	"magpie/internal/store"
+)
+
+// write runs fn in a transaction that must succeed.
+func (b *bench) write(fn func(*store.Tx) error) {
+	b.Helper()
+	if err := b.db.Write(b.ctx, fn); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// A sync that is under way when its integration is removed takes nothing in any more, and is no trouble.
+func TestSyncAfterRemoveWasClicked(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		c := must(b.client(b.ctx, i))
+		must(b.sim.CreateProject("GAMMA", "Gamma"))
+		must(b.sim.CreateRepo("GAMMA", "Late"))
+		// As Remove does, but with no job that ends it all.
+		b.write(func(tx *store.Tx) error {
+			_, err := tx.SetIntegrationRemoving(b.ctx, i.ID)
+			return err
+		})
+		b.write(func(tx *store.Tx) error { return tx.UnmonitorAll(b.ctx, i.ID) })
+		p := pass{Service: b.Service, i: i, c: c, id: store.NewID[string]()}
+		if err := p.instance(b.ctx); magpie.KindOf(err) != magpie.KindConflict {
+			t.Errorf("the sync of an instance: %v, want a conflict", err)
+		}
+		if err := p.take(b.ctx, c.ProjectRepos(b.ctx, "GAMMA")); magpie.KindOf(err) != magpie.KindConflict {
+			t.Errorf("taking in a project's repositories: %v, want a conflict", err)
+		}
+		if n := b.count("SELECT count(*) FROM repo"); n != 5 {
+			t.Errorf("%d repositories, want the 5 from before", n)
+		}
+		if n := b.count("SELECT count(*) FROM repo WHERE monitored"); n != 0 {
+			t.Errorf("%d repositories are monitored, want none", n)
+		}
+		b.write(func(tx *store.Tx) error {
+			done, err := b.finishSync(b.ctx, tx, i, time.Now().Add(time.Hour), nil, magpie.Errorf(magpie.KindConflict, "being removed"))
+			if !done {
+				t.Error("the sync wants to run again")
+			}
+			return err
+		})
+		if got := b.integrationRow(i.ID); got.State != magpie.IntegrationActive {
+			t.Errorf("the integration is %s (%s), want it untouched", got.State, got.StateReason)
+		}
+	})
+}
+
+// What Bitbucket refuses for one webhook keeps neither the others nor the integration.
+func TestRemoveLeavesBehindWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 409, 413} {
+		t.Run(itoa(status), func(t *testing.T) {
+			t.Parallel()
+			onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
+				i := b.connected()
+				b.sim.SetFailures(bitbucketsim.Failure{Share: 1, Status: status, Path: "/projects/ALPHA/repos/one/webhooks"})
+				must(0, b.Remove(b.ctx, owner, i.ID))
+				b.eventually("the removal", func() bool { return b.count("SELECT count(*) FROM integration") == 0 })
+				if left := b.sim.Webhooks(); len(left) != 1 {
+					t.Errorf("%d webhooks are left, want the one that can't be deleted", len(left))
+				}
+				got := b.audited("integration.removed")
+				if len(got) != 1 || !strings.Contains(got[0].Detail, "left on ALPHA/one;") {
+					t.Errorf("audit rows %v, want one that names ALPHA/one alone", got)
+				}
+			})
+		})
+	}
+}
+
+// A sync that began with the old token must not announce the death of the new one.
+func TestTroubleWithAReplacedToken(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		sealed := func() []byte {
+			return must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(b.ctx, i.ID) }))
+		}
+		old := sealed()
+		if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(b.newToken("magpie").Text)); err != nil {
+			t.Fatal(err)
+		}
+		b.eventually("idle jobs", b.jobsIdle)
+		dead := magpie.Errorf(magpie.KindTokenInvalid, "the token is not accepted")
+		finish := func(sealed []byte) {
+			b.write(func(tx *store.Tx) error {
+				_, err := b.finishSync(b.ctx, tx, i, time.Now().Add(time.Hour), sealed, dead)
+				return err
+			})
+		}
+		finish(old)
+		if got := b.integrationRow(i.ID).State; got != magpie.IntegrationActive || len(b.died) != 0 {
+			t.Errorf("after trouble with the old token the integration is %s, and %d deaths were announced", got, len(b.died))
+		}
+		finish(sealed())
+		if got := b.integrationRow(i.ID).State; got != magpie.IntegrationTokenInvalid || len(b.died) != 1 {
+			t.Errorf("after trouble with the new token the integration is %s, and %d deaths were announced, want 1", got, len(b.died))
+		}
+	})
+}
+
+func TestSweepForgetsOldEvents(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		b.connected()
+		repo, now := b.repo("ALPHA/one").ID, time.Now()
+		for id, scanned := range map[string]time.Time{"old": now.Add(-31 * 24 * time.Hour), "recent": now.Add(-29 * 24 * time.Hour), "waiting": {}} {
+			b.write(func(tx *store.Tx) error {
+				d := store.Delivery{ID: magpie.DeliveryID(id), RepoID: repo, Push: magpie.Push{RequestID: id}, ReceivedAt: now.Add(-40 * 24 * time.Hour)}
+				if _, err := tx.AddDelivery(b.ctx, d); err != nil || scanned.IsZero() {
+					return err
+				}
+				return tx.SetDeliveryScanned(b.ctx, d.ID, scanned)
+			})
+		}
+		b.write(func(tx *store.Tx) error { return tx.SetSchedule(b.ctx, sweepSchedule, b.clock.now()) })
+		looks := b.looks.agains()
+		must(0, b.Tick(b.ctx))
+		b.eventually("a sweep", func() bool { return b.looks.agains() > looks && b.jobsIdle() })
+		if old, all := b.count("SELECT count(*) FROM delivery WHERE id = 'old'"), b.count("SELECT count(*) FROM delivery"); old != 0 || all != 2 {
+			t.Errorf("%d events are kept, %d of them old, want 2 and none", all, old)
+		}
+	})
+}

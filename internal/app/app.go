@@ -125,6 +125,9 @@ func (a *App) openKeys(ctx context.Context) error {
 			if err := tx.PutDataKey(ctx, 1, wrapped, time.Now().UnixMicro()); err != nil {
 				return err
 			}
+			if _, wrapped, err = tx.DataKey(ctx); err != nil { // another instance may have been first
+				return err
+			}
 		}
 		a.Keys, err = master.Open(wrapped)
 		return err

@@ -13,6 +13,13 @@ import (
 // a day after the first.
 const maxAttempts = 30
 
+// After patience attempts, an hour or so, a job whose outside system does not answer is tried every longestWait, for as
+// long as it takes.
+const (
+	patience    = 12
+	longestWait = time.Hour
+)
+
 // waitingOrRunning are the states in which a job still has its work before it.
 var waitingOrRunning = []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
@@ -41,8 +48,8 @@ type retryPolicy struct{}
 
 // NextRetry implements river.ClientRetryPolicy.
 func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	wait := time.Hour
-	if n := len(job.Errors); n < 12 {
+	wait := longestWait
+	if n := len(job.Errors); n < patience {
 		wait = time.Second << n
 	}
 	return time.Now().Add(wait)

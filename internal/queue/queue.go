@@ -53,6 +53,7 @@ type WorkerOptions struct {
 	Queue       string        // jobs of one queue share its workers; a slow kind needs its own
 	Concurrency int           // most jobs of the queue at once in this process; the largest asked for counts
 	Timeout     time.Duration // a run's context ends after it; 0 means one minute
+	GivesUp     bool          // the last attempt is final also where an outside system was to blame (KindUnavailable)
 }
 
 // defaultTimeout bounds a run whose worker named no timeout.
@@ -72,7 +73,7 @@ func Register[J magpie.Job](e *Engine, opts WorkerOptions, work func(context.Con
 	var zero J
 	e.queueOf[zero.Kind()] = opts.Queue
 	e.queues[opts.Queue] = max(e.queues[opts.Queue], opts.Concurrency, 1)
-	river.AddWorker(e.workers, &worker[J]{work: work, timeout: opts.Timeout, log: e.opts.Log})
+	river.AddWorker(e.workers, &worker[J]{work: work, opts: opts, log: e.opts.Log})
 }
 
 // Open brings the job tables up to date and connects to them. Jobs can be inserted from then on.
@@ -98,7 +99,7 @@ func open[TTx any](ctx context.Context, e *Engine, driver riverdriver.Driver[TTx
 	}
 	queues := map[string]river.QueueConfig{}
 	for name, n := range e.queues {
-		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond}
+		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 2 * time.Second}
 	}
 	config := &river.Config{
 		ID:                   e.opts.Instance,

@@ -16,7 +16,8 @@ const (
 	deadAfter = 30 * time.Second // how long it may be silent
 )
 
-// rescueDB finds jobs whose process is gone and makes them available again.
+// rescueDB finds jobs whose process is gone and makes them available again. They keep their count of attempts, so that a
+// job which kills its process does not do so for ever.
 type rescueDB interface {
 	prepare(ctx context.Context) error
 	// boot hands out again what an earlier process was running. It returns how many jobs that were.
@@ -92,7 +93,7 @@ type embedded struct{ db *sql.DB }
 func (embedded) prepare(context.Context) error               { return nil }
 func (embedded) beat(context.Context, string) (int64, error) { return 0, nil }
 func (e embedded) boot(ctx context.Context, _ string) (int64, error) {
-	result, err := e.db.ExecContext(ctx, `UPDATE river_job SET state = 'available', attempt = max(attempt - 1, 0) WHERE state = 'running'`)
+	result, err := e.db.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +119,7 @@ func (s shared) beat(ctx context.Context, instance string) (int64, error) {
 	}
 	// The clock is the database's, so instances need not agree on the time. An instance without a row never beat at
 	// all and counts as silent.
-	tag, err := s.pool.Exec(ctx, `UPDATE river_job SET state = 'available', attempt = greatest(attempt - 1, 0)
+	tag, err := s.pool.Exec(ctx, `UPDATE river_job SET state = 'available'
 		WHERE state = 'running' AND NOT EXISTS (SELECT 1 FROM queue_instance i
 			WHERE i.id = attempted_by[array_upper(attempted_by, 1)] AND i.seen_at > now() - make_interval(secs => $1))`,
 		deadAfter.Seconds())

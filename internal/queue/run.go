@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
 
 	"magpie"
 )
@@ -27,14 +29,19 @@ type Run[J magpie.Job] struct {
 // Complete marks the job done inside nativeTx, the transaction that stores its result. It fails if the job is no longer
 // this run's to complete, and then the transaction must not commit.
 func (r *Run[J]) Complete(ctx context.Context, nativeTx any) error {
+	var done *river.Job[J]
 	var err error
 	switch tx := nativeTx.(type) {
 	case *sql.Tx:
-		_, err = river.JobCompleteTx[*riversqlite.Driver](ctx, tx, r.row)
+		done, err = river.JobCompleteTx[*riversqlite.Driver](ctx, tx, r.row)
 	case pgx.Tx:
-		_, err = river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, r.row)
+		done, err = river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, r.row)
 	default:
 		err = fmt.Errorf("unknown transaction %T", nativeTx)
+	}
+	// River leaves a job alone that is not running, and says nothing.
+	if err == nil && (done.State != rivertype.JobStateCompleted || !sameTime(done.AttemptedAt, r.row.AttemptedAt)) {
+		err = errors.New("it was handed to another run meanwhile")
 	}
 	if err != nil {
 		return fmt.Errorf("completing job %s %d: %w", r.Args.Kind(), r.ID, err)
@@ -42,16 +49,18 @@ func (r *Run[J]) Complete(ctx context.Context, nativeTx any) error {
 	return nil
 }
 
+func sameTime(a, b *time.Time) bool { return a != nil && b != nil && a.Equal(*b) }
+
 // worker adapts a stage's function to River.
 type worker[J magpie.Job] struct {
 	river.WorkerDefaults[J]
-	work    func(context.Context, *Run[J]) error
-	timeout time.Duration
-	log     *slog.Logger
+	work func(context.Context, *Run[J]) error
+	opts WorkerOptions
+	log  *slog.Logger
 }
 
 // Timeout implements river.Worker.
-func (w *worker[J]) Timeout(*river.Job[J]) time.Duration { return w.timeout }
+func (w *worker[J]) Timeout(*river.Job[J]) time.Duration { return w.opts.Timeout }
 
 // Work implements river.Worker.
 func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
@@ -59,6 +68,9 @@ func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
 	err := w.work(ctx, run)
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("job did not complete", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "error", err)
+	}
+	if magpie.KindOf(err) == magpie.KindUnavailable && job.Attempt >= patience && !w.opts.GivesUp {
+		return river.JobSnooze(longestWait) // a long outage of another system uses up no attempts
 	}
 	return outcome(err)
 }

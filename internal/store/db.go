@@ -204,13 +204,25 @@ func (db *DB) migrate(ctx context.Context) error {
 // run again after a serialisation conflict, so it must not act on anything outside the transaction.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if db.pool != nil {
-		return dbError(pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{}, func(native pgx.Tx) error {
-			return fn(&Tx{conn: pgConn{native}, native: native, enqueuer: db.enqueuer})
-		}))
+		return db.writePostgres(ctx, fn)
 	}
 	return dbError(inSQLTx(ctx, db.writer, nil, func(native *sql.Tx) error {
 		return fn(&Tx{conn: sqlConn{native}, native: native, enqueuer: db.enqueuer})
 	}))
+}
+
+// writeTries is how often a transaction is begun that others keep from ending.
+const writeTries = 5
+
+func (db *DB) writePostgres(ctx context.Context, fn func(*Tx) error) error {
+	for try := 1; ; try++ {
+		err := pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{}, func(native pgx.Tx) error {
+			return fn(&Tx{conn: pgConn{native}, native: native, enqueuer: db.enqueuer})
+		})
+		if !conflicts(err) || try == writeTries || ctx.Err() != nil {
+			return dbError(err)
+		}
+	}
 }
 
 // Read runs fn in a read-only transaction that sees one consistent state of the database.

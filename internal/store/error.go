@@ -19,8 +19,18 @@ const (
 	sqliteFull                 = 13
 )
 
-// pgUniqueViolation is PostgreSQL's error code for the same.
-const pgUniqueViolation = "23505"
+// Error codes of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+const (
+	pgUniqueViolation      = "23505"
+	pgSerializationFailure = "40001"
+	pgDeadlockDetected     = "40P01"
+)
+
+// conflicts reports whether PostgreSQL ended a transaction only because of another one, so that it may succeed anew.
+func conflicts(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == pgSerializationFailure || pg.Code == pgDeadlockDetected)
+}
 
 // dbError translates what the drivers say into our kinds: no row is KindNotFound, a duplicate is KindConflict, a full
 // disk or a database that does not answer is KindUnavailable. Errors that are already ours pass unchanged.

@@ -48,6 +48,14 @@ func (tx *Tx) OccurrenceKnown(ctx context.Context, fingerprint string, repo magp
 	return len(ids) > 0, err
 }
 
+// OccurrenceElsewhere reports whether an incident has an occurrence in the same file at the same commit of a repository
+// other than repo.
+func (tx *Tx) OccurrenceElsewhere(ctx context.Context, incident magpie.IncidentID, repo magpie.RepoID, file string, commit magpie.Hash) (bool, error) {
+	ids, err := collect(ctx, tx, scanOne[string], `SELECT id FROM occurrence
+		WHERE incident_id = $1 AND repo_id <> $2 AND file = $3 AND commit_hash = $4 LIMIT 1`, incident, repo, file, commit)
+	return len(ids) > 0, err
+}
+
 // Occurrences returns an incident's occurrences that were found after another one, in the order in which they were
 // found; the empty id means from the first.
 func (tx *Tx) Occurrences(ctx context.Context, incident magpie.IncidentID, after magpie.OccurrenceID, limit int) ([]Occurrence, error) {

@@ -32,9 +32,10 @@ func (tx *Tx) DataKey(ctx context.Context) (id int64, wrapped []byte, err error)
 	return id, wrapped, err
 }
 
-// PutDataKey stores a wrapped data key; one with the same id is replaced, as when the master key changes.
+// PutDataKey stores a wrapped data key unless there is one with the same id, which then stays: two instances may start
+// on an empty database at once.
 func (tx *Tx) PutDataKey(ctx context.Context, id int64, wrapped []byte, at int64) error {
 	_, err := tx.exec(ctx, `INSERT INTO data_key (id, wrapped, created_at) VALUES ($1, $2, $3)
-		ON CONFLICT (id) DO UPDATE SET wrapped = excluded.wrapped`, id, wrapped, at)
+		ON CONFLICT (id) DO NOTHING`, id, wrapped, at)
 	return err
 }

@@ -100,7 +100,7 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 			want.optional = append(want.optional, t.Hash)
 		}
 	}
-	record := record{repo: r.repo, scan: v, begun: true, tips: tips}
+	record := record{repo: r.repo, scan: v, begun: true, known: baseline, tips: tips}
 	if want.empty() {
 		return s.finish(ctx, record, run.Complete)
 	}
@@ -137,7 +137,10 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 		return s.failed(ctx, record.scan, err, last)
 	}
 	record.places, record.skipped, record.progress = result.Places, result.Skipped, meter.Progress()
-	return s.finish(ctx, record, complete)
+	if err := s.finish(ctx, record, complete); err != nil {
+		return s.failed(ctx, record.scan, err, last)
+	}
+	return nil
 }
 
 func (s *Service) look(ctx context.Context, r remote, want fetch, meter *Meter) (Result, error) {

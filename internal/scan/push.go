@@ -2,6 +2,9 @@ package scan
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"magpie"
@@ -15,6 +18,9 @@ const maxDeliveries = 1000
 func newPushJob(repo magpie.RepoID, delivery magpie.DeliveryID) pushJob {
 	return pushJob{RepoID: repo, DeliveryID: delivery, ScanID: store.NewID[magpie.ScanID]()}
 }
+
+// optionalAttempts is how often a scan asks for the hashes that events named before it makes do with the refs.
+const optionalAttempts = 4
 
 // workPush looks at what is new in a repository since the tips it was looked at up to.
 func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
@@ -43,18 +49,27 @@ func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
 }
 
 func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remote) error {
-	known, deliveries, err := s.known(ctx, r.repo)
+	known, deliveries, taken, err := s.known(ctx, r.repo)
 	if err != nil {
 		return err
+	}
+	if !taken {
+		return s.askFirstLook(ctx, r)
 	}
 	// The refs are listed after the events are read: what an event announced is then in the listing, or gone.
 	now, listing, err := s.tips(ctx, r)
 	if err != nil {
 		return err
 	}
-	record := record{repo: r.repo, tips: changed(known, now), gone: gone(known, now), deliveries: deliveries}
+	record := record{repo: r.repo, known: known, tips: changed(known, now), gone: gone(known, now), deliveries: deliveries}
 	want := plan(known, now, deliveries)
 	want.request.Format = listing.Format
+	if run.Attempt > optionalAttempts {
+		// Whatever an event names must not keep the refs themselves from being scanned.
+		s.Log.Warn("hashes that events named are given up", "repo", r.repo.FullName(), "objects", len(want.optional))
+		want.optional = nil
+	}
+	want.optional = slices.DeleteFunc(want.optional, func(h magpie.Hash) bool { return len(h) != 2*listing.Format.Size() })
 	record.scan = magpie.Scan{
 		ID: run.Args.ScanID, RepoID: r.repo.ID, Kind: magpie.ScanPush, State: magpie.ScanRunning, CreatedAt: time.Now(), StartedAt: time.Now(),
 	}
@@ -68,16 +83,22 @@ func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remot
 	return s.scan(ctx, r, want, record, run.Last, run.Complete)
 }
 
-// known returns up to where a repository has been looked at, and the events that wait for a look. Before the baseline
-// is taken the error is KindUnavailable: without it all history would look new.
-func (s *Service) known(ctx context.Context, repo magpie.Repo) (tips []store.Tip, deliveries []store.Delivery, err error) {
+// askFirstLook makes sure that the first look at a repository is on its way, whatever became of an earlier one, and
+// makes this scan wait for it: without a baseline all history would look new.
+func (s *Service) askFirstLook(ctx context.Context, r remote) error {
+	err := s.DB.Write(ctx, func(tx *store.Tx) error { return s.FirstLook(ctx, tx, r.repo.ID, r.autoscan) })
+	if err != nil {
+		return err
+	}
+	return magpie.Errorf(magpie.KindUnavailable, "the first look at %s is not done yet", r.repo.FullName())
+}
+
+// known returns up to where a repository has been looked at, the events that wait for a look, and whether the baseline
+// is taken.
+func (s *Service) known(ctx context.Context, repo magpie.Repo) (tips []store.Tip, deliveries []store.Delivery, taken bool, err error) {
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		taken, err := tx.BaselineTaken(ctx, repo.ID)
-		if err != nil {
+		if taken, err = tx.BaselineTaken(ctx, repo.ID); err != nil {
 			return err
-		}
-		if !taken {
-			return magpie.Errorf(magpie.KindUnavailable, "the first look at %s is not done yet", repo.FullName())
 		}
 		if tips, err = tx.Tips(ctx, repo.ID); err != nil {
 			return err
@@ -85,7 +106,7 @@ func (s *Service) known(ctx context.Context, repo magpie.Repo) (tips []store.Tip
 		deliveries, err = tx.WaitingDeliveries(ctx, repo.ID, maxDeliveries)
 		return err
 	})
-	return tips, deliveries, err
+	return tips, deliveries, taken, err
 }
 
 // plan decides what to ask for: every ref that stands elsewhere than where it was looked at, every hash that an event
@@ -110,11 +131,14 @@ func plan(known []store.Tip, now []magpie.Tip, deliveries []store.Delivery) fetc
 			f.request.Wants = append(f.request.Wants, hash)
 		}
 	}
+	// From the newest event to the oldest, so that of several events before the baseline only the first one's old hash
+	// is left as what was there before.
 	before := map[magpie.Hash]bool{}
-	for _, d := range deliveries {
-		for _, c := range d.Push.Changes {
-			early := baseline[c.To] && !c.From.IsZero()
-			for _, hash := range []magpie.Hash{c.From, c.To} {
+	for _, d := range slices.Backward(deliveries) {
+		for _, c := range slices.Backward(d.Push.Changes) {
+			early := (baseline[c.To] || before[c.To]) && !c.From.IsZero()
+			delete(before, c.To)
+			for _, hash := range []magpie.Hash{c.To, c.From} {
 				switch {
 				case hash.IsZero() || asked[hash] || scanned[hash]:
 				case early && hash == c.From:
@@ -127,12 +151,13 @@ func plan(known []store.Tip, now []magpie.Tip, deliveries []store.Delivery) fetc
 			}
 		}
 	}
+	slices.Reverse(f.optional)
 	for _, t := range known {
 		if !asked[t.Hash] {
 			f.request.Haves = append(f.request.Haves, t.Hash)
 		}
 	}
-	for hash := range before {
+	for _, hash := range slices.Sorted(maps.Keys(before)) {
 		if !asked[hash] {
 			f.request.Haves = append(f.request.Haves, hash)
 		}
@@ -163,7 +188,7 @@ func gone(known []store.Tip, now []magpie.Tip) []string {
 	}
 	var refs []string
 	for _, t := range known {
-		if !exists[t.Ref] {
+		if !exists[t.Ref] && !strings.HasPrefix(t.Ref, keptBaseline) {
 			refs = append(refs, t.Ref)
 		}
 	}

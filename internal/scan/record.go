@@ -22,6 +22,7 @@ type record struct {
 	places     []Place
 	skipped    []string
 	progress   magpie.Progress
+	known      []store.Tip  // as they were before
 	tips       []magpie.Tip // now looked at
 	gone       []string     // refs that exist no more
 	deliveries []store.Delivery
@@ -45,6 +46,13 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 		if err := putTips(ctx, tx, r, now); err != nil {
 			return err
 		}
+		// The repository's row comes last in every scan: two scans that take rows in different orders would block each
+		// other for good.
+		if r.scan.Kind == magpie.ScanHistory {
+			if err := tx.SetRepoHistory(ctx, r.repo.ID, magpie.HistoryDone); err != nil {
+				return err
+			}
+		}
 		if err := tx.SetRepoScanned(ctx, r.repo.ID, now); err != nil {
 			return err
 		}
@@ -62,11 +70,7 @@ func endFinished(ctx context.Context, tx *store.Tx, r record, now time.Time) (bo
 		return false, err
 	}
 	r.scan.State, r.scan.EndedAt, r.scan.SkippedWhy = magpie.ScanFinished, now, skippedText(r.skipped)
-	ended, err := tx.EndScan(ctx, r.scan)
-	if err != nil || !ended || r.scan.Kind != magpie.ScanHistory {
-		return ended, err
-	}
-	return true, tx.SetRepoHistory(ctx, r.repo.ID, magpie.HistoryDone)
+	return tx.EndScan(ctx, r.scan)
 }
 
 func (s *Service) recordFindings(ctx context.Context, tx *store.Tx, r record) error {
@@ -110,7 +114,12 @@ func (s *Service) fresh(ctx context.Context, tx *store.Tx, r record) ([]magpie.F
 	return findings, nil
 }
 
+// putTips stores what is now looked at. A baseline tip that a push moves or deletes before the history scan came to it
+// is kept under a name that no ref can have, for that scan to ask for.
 func putTips(ctx context.Context, tx *store.Tx, r record, now time.Time) error {
+	if err := keepBaseline(ctx, tx, r); err != nil {
+		return err
+	}
 	for _, tip := range r.tips {
 		if err := tx.PutTip(ctx, r.repo.ID, tip, now); err != nil {
 			return err
@@ -123,6 +132,33 @@ func putTips(ctx context.Context, tx *store.Tx, r record, now time.Time) error {
 	}
 	for _, d := range r.deliveries {
 		if err := tx.SetDeliveryScanned(ctx, d.ID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keptBaseline starts the names of baseline tips whose refs are gone. No ref's name holds a colon.
+const keptBaseline = "baseline:"
+
+func keepBaseline(ctx context.Context, tx *store.Tx, r record) error {
+	lost := map[string]bool{}
+	for _, tip := range r.tips {
+		lost[tip.Ref] = true
+	}
+	for _, ref := range r.gone {
+		lost[ref] = true
+	}
+	for _, t := range r.known {
+		if r.scan.Kind == magpie.ScanHistory && strings.HasPrefix(t.Ref, keptBaseline) {
+			if err := tx.DeleteTip(ctx, r.repo.ID, t.Ref); err != nil {
+				return err
+			}
+		}
+		if r.scan.Kind == magpie.ScanHistory || !lost[t.Ref] || !t.ScannedAt.IsZero() || r.repo.History == magpie.HistoryNone {
+			continue
+		}
+		if err := tx.PutTip(ctx, r.repo.ID, magpie.Tip{Ref: keptBaseline + string(t.Hash), Hash: t.Hash}, time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -164,8 +200,15 @@ func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last b
 func (s *Service) end(ctx context.Context, v magpie.Scan, state magpie.ScanState, why string, complete completer) error {
 	v.State, v.Error, v.EndedAt = state, why, time.Now()
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		if _, err := tx.EndScan(ctx, v); err != nil {
+		ended, err := tx.EndScan(ctx, v)
+		if err != nil {
 			return err
+		}
+		if ended && v.Kind == magpie.ScanHistory {
+			// So that the history is asked for again when the repository comes back.
+			if err := tx.SetRepoHistory(ctx, v.RepoID, magpie.HistoryNone); err != nil {
+				return err
+			}
 		}
 		return complete(ctx, tx.Native())
 	})

@@ -16,8 +16,9 @@ import (
 
 // remote is a repository at Bitbucket, as one scan sees it.
 type remote struct {
-	repo   magpie.Repo
-	client *smarthttp.Client
+	repo     magpie.Repo
+	autoscan bool // the integration wants histories scanned
+	client   *smarthttp.Client
 }
 
 // open loads a repository and connects to it. watched is false, without an error, if it need not be looked at: it is
@@ -44,12 +45,14 @@ func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched
 		return remote{}, false, nil
 	case err != nil:
 		return remote{}, false, fmt.Errorf("loading repository %s: %w", id, err)
-	case !r.repo.Monitored || r.repo.State == magpie.RepoDeleted:
+	case !r.repo.Monitored || r.repo.State == magpie.RepoDeleted || r.repo.State == magpie.RepoUnavailable:
+		// What waits is taken up by the sweep once the repository is back.
 		return remote{}, false, nil
 	case integration.State == magpie.IntegrationTokenInvalid:
 		return remote{}, false, magpie.Errorf(magpie.KindTokenInvalid, "the token of %s is not valid; %s waits for a new one",
 			integration.BaseURL, r.repo.FullName())
 	}
+	r.autoscan = integration.Autoscan
 	r.client, err = smarthttp.New(smarthttp.Options{HTTP: s.HTTP, URL: r.repo.CloneURL, Token: token, Limits: s.Transfer})
 	return r, true, err
 }

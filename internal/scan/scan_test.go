@@ -1,8 +1,10 @@
 package scan
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,5 +79,36 @@ func TestPlan(t *testing.T) {
 				t.Errorf("optional wants (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestPlanBeforeTheBaseline reads two events that came before the baseline was taken: only what stood before the first
+// of them is had, so the push is not taken for the whole history.
+func TestPlanBeforeTheBaseline(t *testing.T) {
+	p, a1, a2 := hash('a'), hash('b'), hash('c')
+	got := plan([]store.Tip{baseline("refs/heads/main", a2)}, []magpie.Tip{{Ref: "refs/heads/main", Hash: a2}}, []store.Delivery{
+		{Push: magpie.Push{Changes: []magpie.RefChange{{From: p, To: a1}}}}, {Push: magpie.Push{Changes: []magpie.RefChange{{From: a1, To: a2}}}},
+	})
+	if diff := cmp.Diff([]magpie.Hash{p}, got.request.Haves); diff != "" {
+		t.Errorf("haves (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]magpie.Hash{a1, a2}, got.optional); diff != "" {
+		t.Errorf("optional wants (-want +got):\n%s", diff)
+	}
+}
+
+func TestStorable(t *testing.T) {
+	long := strings.Repeat("é", 3000)
+	tests := []struct{ name, in, want string }{
+		{"text stays", "café/x.env", "café/x.env"},
+		{"bytes that are no text", "caf\xe9\x00", `caf\xE9\x00`},
+	}
+	for _, tt := range tests {
+		if got := storable(tt.in); got != tt.want {
+			t.Errorf("%s: storable(%q) = %q, want %q", tt.name, tt.in, got, tt.want)
+		}
+	}
+	if one, other := storable(long+"1"), storable(long+"2"); one == other || len(one) > maxName+40 || !utf8.ValidString(one) {
+		t.Errorf("overlong names: %d bytes, equal %t, want short, different and text", len(one), one == other)
 	}
 }

@@ -137,36 +137,65 @@ func (s *Service) Cancel(ctx context.Context, actor magpie.User, id magpie.ScanI
 	})
 }
 
-// turns lets one push scan of a repository wait for another in this process, which has probably done its work.
+// turns lets one push scan of a repository wait for another in this process, which has probably done its work. Only one
+// waits, since it will deal with all events; the others come again later, so that a busy repository does not take the
+// places of all others.
 type turns struct {
-	mu   sync.Mutex
-	busy map[magpie.RepoID]chan struct{} // closed when the repository is free
+	mu    sync.Mutex
+	repos map[magpie.RepoID]*turn
 }
 
-// take waits until no other scan has the repository's turn, and takes it.
+type turn struct {
+	free    chan struct{} // closed when the scan that has the turn is done
+	awaited bool
+}
+
+// take waits until no other scan has the repository's turn, and takes it. If another one waits already, the error is
+// KindRateLimited.
 func (t *turns) take(ctx context.Context, repo magpie.RepoID) (release func(), err error) {
 	for {
-		t.mu.Lock()
-		if t.busy == nil {
-			t.busy = map[magpie.RepoID]chan struct{}{}
+		current, mine := t.enter(repo)
+		switch {
+		case mine:
+			return func() { t.leave(repo, current) }, nil
+		case current == nil:
+			return nil, magpie.Errorf(magpie.KindRateLimited, "another scan of this repository is next")
 		}
-		wait, taken := t.busy[repo]
-		if !taken {
-			mine := make(chan struct{})
-			t.busy[repo] = mine
-			t.mu.Unlock()
-			return func() {
-				t.mu.Lock()
-				defer t.mu.Unlock()
-				delete(t.busy, repo)
-				close(mine)
-			}, nil
-		}
-		t.mu.Unlock()
 		select {
-		case <-wait:
+		case <-current.free:
 		case <-ctx.Done():
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			current.awaited = false
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// enter returns a new turn and true if the repository is free, the turn to wait for, or nil if somebody waits for it.
+func (t *turns) enter(repo magpie.RepoID) (*turn, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	current, taken := t.repos[repo]
+	switch {
+	case !taken:
+		if t.repos == nil {
+			t.repos = map[magpie.RepoID]*turn{}
+		}
+		current = &turn{free: make(chan struct{})}
+		t.repos[repo] = current
+		return current, true
+	case current.awaited:
+		return nil, false
+	default:
+		current.awaited = true
+		return current, false
+	}
+}
+
+func (t *turns) leave(repo magpie.RepoID, mine *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.repos, repo)
+	close(mine.free)
 }

@@ -189,3 +189,67 @@ func TestRefusedTokenWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestDeselectedHistoryIsAskedForAgain deselects a repository whose history scan waits, and selects it again.
+func TestDeselectedHistoryIsAskedForAgain(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		monitor := func(on bool) {
+			b.write(func(tx *store.Tx) error {
+				_, err := tx.SetRepoMonitored(t.Context(), b.repo, on)
+				return err
+			})
+		}
+		b.write(func(tx *store.Tx) error {
+			if _, err := b.scans.RequestHistory(t.Context(), tx, b.repo); err != nil {
+				return err
+			}
+			_, err := tx.SetRepoMonitored(t.Context(), b.repo, false)
+			return err
+		})
+		b.settle()
+		if got := b.occurrences(); len(got) != 0 {
+			t.Fatalf("occurrences %q while it is deselected", got)
+		}
+		monitor(true)
+		b.firstLook(true)
+		if diff := cmp.Diff([]string{"#1 old.txt:1 triggered magpie-bot"}, b.occurrences()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestPushAsksForALostFirstLook has a push and no first look, as after one that was given up.
+func TestPushAsksForALostFirstLook(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		b.accept(b.commit(map[string]string{"new.txt": key("new")}))
+		b.settle()
+		if diff := cmp.Diff([]string{"#1 new.txt:1 triggered magpie-bot"}, b.occurrences()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestBaselineThatIsForcedAwayIsStillHistory deletes a branch between the baseline and the history scan.
+func TestBaselineThatIsForcedAwayIsStillHistory(t *testing.T) {
+	history := []bitbucketsim.Commit{
+		{Files: map[string]string{"README": "hello\n"}},
+		{Branch: "old", Parents: []string{"main"}, Files: map[string]string{"old.txt": key("old")}},
+	}
+	each(t, history, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		b.write(func(tx *store.Tx) error { return tx.SetRepoHistory(t.Context(), b.repo, magpie.HistoryPending) })
+		b.accept(b.push(bitbucketsim.Push{Refs: map[string]string{"refs/heads/old": ""}}))
+		b.settle()
+		if got := b.occurrences(); len(got) != 0 {
+			t.Fatalf("occurrences %q before the history scan", got)
+		}
+		b.write(func(tx *store.Tx) error {
+			_, err := b.scans.RequestHistory(t.Context(), tx, b.repo)
+			return err
+		})
+		b.settle()
+		if diff := cmp.Diff([]string{"#1 old.txt:1 triggered magpie-bot"}, b.occurrences()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}

@@ -53,6 +53,32 @@ func TestOneSecretIsOneIncident(t *testing.T) {
 	})
 }
 
+// TestForkDoesNotReopen finds the commits of a resolved incident again in another repository, and then a new one there.
+func TestForkDoesNotReopen(t *testing.T) {
+	each(t, func(t *testing.T, b *bundle) {
+		known := finding(1, "a.txt", 1)
+		b.push(known)
+		id := b.incidents()[0].ID
+		if err := b.Resolve(t.Context(), b.robin, id, true); err != nil {
+			t.Fatal(err)
+		}
+		fork := b.addRepo("FORK", "copy")
+		record := func(f magpie.Finding) (out incident.Outcome) {
+			b.write(func(ctx context.Context, tx *store.Tx) (err error) {
+				out, err = b.Record(ctx, tx, incident.Source{Repo: fork, Kind: magpie.ScanHistory}, []magpie.Finding{f})
+				return err
+			})
+			return out
+		}
+		if out := record(known); out != (incident.Outcome{Joined: 1}) || b.incidents()[0].Status != magpie.IncidentResolved {
+			t.Errorf("the fork's copy gives %+v and status %s, want it joined and resolved", out, b.incidents()[0].Status)
+		}
+		if out := record(finding(1, "a.txt", 2)); out != (incident.Outcome{Reopened: 1}) {
+			t.Errorf("a new commit in the fork gives %+v, want the incident reopened", out)
+		}
+	})
+}
+
 func TestReplayChangesNothing(t *testing.T) {
 	each(t, func(t *testing.T, b *bundle) {
 		batch := []magpie.Finding{finding(1, "a.txt", 1), finding(2, "a.txt", 1), finding(1, "b.txt", 2)}

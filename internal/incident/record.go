@@ -146,10 +146,14 @@ func (s *Service) recordGroup(ctx context.Context, tx *store.Tx, src Source, g g
 		learnPlace(&v, src, fresh)
 	}
 	was := v.Status
-	if v.Status, err = next(v, appear); err != nil {
+	a, err := appearance(ctx, tx, v, src, fresh)
+	if err != nil {
 		return v, "", err
 	}
-	if was == magpie.IncidentResolved {
+	if v.Status, err = next(v, a); err != nil {
+		return v, "", err
+	}
+	if was == magpie.IncidentResolved && a == appear {
 		what = "regressed"
 		v.Regressed, v.SecretRevoked, v.ClosedAt = true, false, time.Time{}
 	}
@@ -159,6 +163,24 @@ func (s *Service) recordGroup(ctx context.Context, tx *store.Tx, src Source, g g
 		return v, "", err
 	}
 	return v, what, tx.AddIncidentEvent(ctx, v.ID, magpie.IncidentEvent{At: now, Action: what, Detail: detail})
+}
+
+// appearance tells new leaks from known ones in another repository: a fork, or a repository that was connected anew,
+// brings the same commits once more.
+func appearance(ctx context.Context, tx *store.Tx, v magpie.Incident, src Source, fresh []magpie.Finding) (action, error) {
+	if v.Status != magpie.IncidentResolved {
+		return appear, nil
+	}
+	for _, f := range fresh {
+		known, err := tx.OccurrenceElsewhere(ctx, v.ID, src.Repo.ID, f.File, f.Commit)
+		if err != nil {
+			return "", err
+		}
+		if !known {
+			return appear, nil
+		}
+	}
+	return repeat, nil
 }
 
 // add stores a new incident, without its occurrences.

@@ -14,6 +14,7 @@ const (
 	ignore   action = "ignore"
 	reopen   action = "reopen"
 	appear   action = "appear" // a new occurrence was found
+	repeat   action = "repeat" // one was found in another repository, whose commit is known
 )
 
 // open stands for the state of an open incident: assigned if somebody is, else triggered.
@@ -28,7 +29,7 @@ var transitions = map[magpie.IncidentStatus]map[action]magpie.IncidentStatus{
 		assign: magpie.IncidentAssigned, unassign: magpie.IncidentTriggered,
 		resolve: magpie.IncidentResolved, ignore: magpie.IncidentIgnored, appear: magpie.IncidentAssigned,
 	},
-	magpie.IncidentResolved: {reopen: open, appear: open}, // resolved and yet there again: a regression
+	magpie.IncidentResolved: {reopen: open, appear: open, repeat: magpie.IncidentResolved}, // resolved and yet there again: a regression
 	magpie.IncidentIgnored:  {reopen: open, appear: magpie.IncidentIgnored},
 }
 

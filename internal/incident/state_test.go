@@ -26,6 +26,7 @@ func TestEveryStateAndAction(t *testing.T) {
 		{ignore, [4]magpie.IncidentStatus{ignored, ignored, no, no}, [4]magpie.IncidentStatus{ignored, ignored, no, no}},
 		{reopen, [4]magpie.IncidentStatus{no, no, triggered, triggered}, [4]magpie.IncidentStatus{no, no, assigned, assigned}},
 		{appear, [4]magpie.IncidentStatus{triggered, assigned, triggered, ignored}, [4]magpie.IncidentStatus{triggered, assigned, assigned, ignored}},
+		{repeat, [4]magpie.IncidentStatus{no, no, resolved, no}, [4]magpie.IncidentStatus{no, no, resolved, no}},
 		{"explode", [4]magpie.IncidentStatus{}, [4]magpie.IncidentStatus{}},
 	}
 	for _, tt := range tests {

@@ -99,7 +99,7 @@ func open[TTx any](ctx context.Context, e *Engine, driver riverdriver.Driver[TTx
 	}
 	queues := map[string]river.QueueConfig{}
 	for name, n := range e.queues {
-		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 2 * time.Second}
+		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond}
 	}
 	config := &river.Config{
 		ID:                   e.opts.Instance,

@@ -75,7 +75,7 @@ func TestCopySQLiteLeavesNothingOfAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := filepath.Join(dir, "damaged.db")
-	copy(b[len(b)/2:], strings.Repeat("x", len(b)/4)) // the schema at the front stays readable
+	copy(b[len(b)*3/4:], strings.Repeat("x", len(b)/4)) // the schema at the front stays readable
 	if err := os.WriteFile(damaged, b, 0o600); err != nil {
 		t.Fatal(err)
 	}

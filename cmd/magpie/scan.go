@@ -270,8 +270,10 @@ func (j *scanJob) printSummary() {
 func reportRules(engine *detect.Engine) []report.Rule {
 	var all []report.Rule
 	for _, r := range engine.Rules() {
-		all = append(all, report.Rule{ID: r.ID, Title: r.Title, Description: r.Description, Remediation: r.Remediation,
-			References: r.References, Severity: r.Severity})
+		all = append(all, report.Rule{
+			ID: r.ID, Title: r.Title, Description: r.Description, Remediation: r.Remediation,
+			References: r.References, Severity: r.Severity,
+		})
 	}
 	return all
 }

@@ -155,8 +155,11 @@ func TestProbe(t *testing.T) {
 		{"newest", named("access-token-user/1/2", `{"version":"10.4.2-rc1"}`), Instance{"10.4.2-rc1", "access-token-user/1/2"}, "", ""},
 		{"encoded name", named("j%C3%BCrgen", `{"version":"8.0.0"}`), Instance{"8.0.0", "jürgen"}, "", ""},
 		{"unknown user", anonymous(200, "application/json", `{"version":"9.4.3"}`), Instance{}, magpie.KindTokenInvalid, "does not accept the access token"},
-		{"bad token refused", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", "Authentication failed")),
-			Instance{}, magpie.KindTokenInvalid, "does not accept the access token"},
+		{
+			"bad token refused", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", "Authentication failed")),
+			Instance{},
+			magpie.KindTokenInvalid, "does not accept the access token",
+		},
 		{"too old", named("bot", `{"version":"7.5.2"}`), Instance{}, magpie.KindInvalid, "is Bitbucket 7.5.2"},
 		{"much too old", named("bot", `{"version":"5.16.0"}`), Instance{}, magpie.KindInvalid, "is Bitbucket 5.16.0"},
 		{"web page", anonymous(200, "text/html", "<html>Welcome</html>"), Instance{}, magpie.KindInvalid, "is not a Bitbucket"},

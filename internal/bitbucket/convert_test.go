@@ -35,9 +35,11 @@ func TestRepoInfo(t *testing.T) {
 			{"href":"ssh://git@bitbucket.example:7999/prj/my-repo.git","name":"ssh"},
 			{"href":"https://bitbucket.example/bitbucket/scm/prj/my-repo.git","name":"http"}],
 			"self":[{"href":"https://bitbucket.example/bitbucket/projects/PRJ/repos/my-repo/browse"}]}}`, base, normal},
-		{"user in the link", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[
+		{
+			"user in the link", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[
 			{"href":"https://bot@bitbucket.example:443/bitbucket/scm/prj/my-repo.git","name":"http"}]}}`,
-			with(func(r *magpie.Repo) { r.CloneURL = "https://bitbucket.example:443/bitbucket/scm/prj/my-repo.git" }), normal},
+			with(func(r *magpie.Repo) { r.CloneURL = "https://bitbucket.example:443/bitbucket/scm/prj/my-repo.git" }), normal,
+		},
 		{"no links", head + `"state":"AVAILABLE",` + project + `}`, base, normal},
 		{"odd links", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":"x"}}`, base, normal},
 		{"http hosting off", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[{"href":"ssh://git@h:7999/x.git","name":"ssh"}]}}`, base, normal},
@@ -46,23 +48,35 @@ func TestRepoInfo(t *testing.T) {
 		{"link without TLS", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[
 			{"href":"http://bitbucket.example/scm/prj/my-repo.git","name":"http"}]}}`, base, normal},
 		{"hostile page", head + `"state":"AVAILABLE",` + project + `,"links":{"self":[{"href":"javascript:alert(1)"}]}}`, base, normal},
-		{"archived", head + `"state":"AVAILABLE","archived":true,` + project + `}`,
-			with(func(r *magpie.Repo) { r.State, r.StateReason = magpie.RepoArchived, "archived at Bitbucket" }), normal},
-		{"initialising", head + `"state":"INITIALISING","statusMessage":"Creating repository",` + project + `}`,
+		{
+			"archived", head + `"state":"AVAILABLE","archived":true,` + project + `}`,
+			with(func(r *magpie.Repo) { r.State, r.StateReason = magpie.RepoArchived, "archived at Bitbucket" }), normal,
+		},
+		{
+			"initialising", head + `"state":"INITIALISING","statusMessage":"Creating repository",` + project + `}`,
 			with(func(r *magpie.Repo) {
 				r.State, r.StateReason = magpie.RepoUnavailable, "Bitbucket reports: Creating repository"
-			}), normal},
-		{"offline and archived", head + `"state":"OFFLINE","archived":true,` + project + `}`,
-			with(func(r *magpie.Repo) { r.State, r.StateReason = magpie.RepoUnavailable, "Bitbucket reports: offline" }), normal},
-		{"personal", head + `"state":"AVAILABLE","project":{"key":"~JANE.DOE","id":8,"name":"Jane Doe","type":"PERSONAL","owner":{"name":"jane.doe"}},
+			}), normal,
+		},
+		{
+			"offline and archived", head + `"state":"OFFLINE","archived":true,` + project + `}`,
+			with(func(r *magpie.Repo) { r.State, r.StateReason = magpie.RepoUnavailable, "Bitbucket reports: offline" }), normal,
+		},
+		{
+			"personal", head + `"state":"AVAILABLE","project":{"key":"~JANE.DOE","id":8,"name":"Jane Doe","type":"PERSONAL","owner":{"name":"jane.doe"}},
 			"links":{"self":[{"href":"https://bitbucket.example/bitbucket/users/jane.doe/repos/my-repo/browse"}]}}`,
 			with(func(r *magpie.Repo) {
 				r.ProjectKey = "~JANE.DOE"
 				r.CloneURL = "https://bitbucket.example/bitbucket/scm/~jane.doe/my-repo.git"
 				r.BrowseURL = "https://bitbucket.example/bitbucket/users/jane.doe/repos/my-repo/browse"
-			}), magpie.Project{RemoteID: 8, Key: "~JANE.DOE", Name: "Jane Doe", Personal: true}},
-		{"no names", `{"slug":"my-repo","id":9,"project":{"key":"PRJ","id":3}}`,
-			with(func(r *magpie.Repo) { r.Name = "my-repo" }), magpie.Project{RemoteID: 3, Key: "PRJ", Name: "PRJ"}},
+			}),
+			magpie.Project{RemoteID: 8, Key: "~JANE.DOE", Name: "Jane Doe", Personal: true},
+		},
+		{
+			"no names", `{"slug":"my-repo","id":9,"project":{"key":"PRJ","id":3}}`,
+			with(func(r *magpie.Repo) { r.Name = "my-repo" }),
+			magpie.Project{RemoteID: 3, Key: "PRJ", Name: "PRJ"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

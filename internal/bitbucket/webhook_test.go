@@ -58,8 +58,12 @@ func TestEnsureWebhook(t *testing.T) {
 			{ID: 4, Name: "Magpie", URL: spec.URL + "/"},
 		}, []string{"POST " + path}, 77},
 		{"ours", []Webhook{{ID: 1, Name: "CI", URL: "https://ci.example"}, {ID: 5, Name: spec.Name, URL: spec.URL}}, []string{"PUT " + path + "/5"}, 5},
-		{"ours twice", []Webhook{{ID: 5, Name: spec.Name, URL: spec.URL}, {ID: 6, Name: spec.Name, URL: spec.URL}},
-			[]string{"DELETE " + path + "/6", "PUT " + path + "/5"}, 5},
+		{
+			"ours twice",
+			[]Webhook{{ID: 5, Name: spec.Name, URL: spec.URL}, {ID: 6, Name: spec.Name, URL: spec.URL}},
+			[]string{"DELETE " + path + "/6", "PUT " + path + "/5"},
+			5,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

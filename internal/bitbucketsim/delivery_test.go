@@ -80,10 +80,14 @@ func TestChangesOfAPush(t *testing.T) {
 	b := start(t, Options{})
 	rcv := receive(t)
 	b.hook(rocket, rcv.URL, "repo:refs_changed")
-	first := b.push(Push{Repo: b.repo.ID, Commits: []Commit{{Files: map[string]string{"a": "1"}}, {Branch: "x", Parents: []string{":1"}}},
-		Tags: []Tag{{Name: "v1", Target: ":1", Message: "annotated"}}})
-	forced := b.push(Push{Repo: b.repo.ID, Commits: []Commit{{Root: true, Files: map[string]string{"a": "2"}}},
-		Refs: map[string]string{"refs/heads/x": "", "refs/pull-requests/1/from": ":1"}})
+	first := b.push(Push{
+		Repo: b.repo.ID, Commits: []Commit{{Files: map[string]string{"a": "1"}}, {Branch: "x", Parents: []string{":1"}}},
+		Tags: []Tag{{Name: "v1", Target: ":1", Message: "annotated"}},
+	})
+	forced := b.push(Push{
+		Repo: b.repo.ID, Commits: []Commit{{Root: true, Files: map[string]string{"a": "2"}}},
+		Refs: map[string]string{"refs/heads/x": "", "refs/pull-requests/1/from": ":1"},
+	})
 	b.delivered()
 	type row struct{ ref, kind, change, from, to string }
 	var got []row

@@ -121,16 +121,31 @@ func TestNewOccurrence(t *testing.T) {
 			event   string
 			mails   int // more
 		}{
-			{"of an open incident", func(magpie.IncidentID) error { return nil },
-				incident.Outcome{Joined: 1}, magpie.IncidentTriggered, "occurrence", 0},
-			{"of an assigned one", func(id magpie.IncidentID) error { return b.Assign(ctx, b.robin, id, b.robin.ID) },
-				incident.Outcome{Joined: 1}, magpie.IncidentAssigned, "occurrence", 0},
-			{"of a resolved one that was assigned", func(id magpie.IncidentID) error { return b.Resolve(ctx, b.robin, id, true) },
-				incident.Outcome{Reopened: 1}, magpie.IncidentAssigned, "regressed", 2},
-			{"of a resolved one, again", func(id magpie.IncidentID) error { return b.Resolve(ctx, b.robin, id, false) },
-				incident.Outcome{Reopened: 1}, magpie.IncidentAssigned, "regressed", 2},
-			{"of an ignored one", func(id magpie.IncidentID) error { return b.Ignore(ctx, b.robin, id, magpie.IgnoreLowRisk) },
-				incident.Outcome{Joined: 1}, magpie.IncidentIgnored, "occurrence", 0},
+			{
+				"of an open incident", func(magpie.IncidentID) error { return nil },
+				incident.Outcome{Joined: 1},
+				magpie.IncidentTriggered, "occurrence", 0,
+			},
+			{
+				"of an assigned one", func(id magpie.IncidentID) error { return b.Assign(ctx, b.robin, id, b.robin.ID) },
+				incident.Outcome{Joined: 1},
+				magpie.IncidentAssigned, "occurrence", 0,
+			},
+			{
+				"of a resolved one that was assigned", func(id magpie.IncidentID) error { return b.Resolve(ctx, b.robin, id, true) },
+				incident.Outcome{Reopened: 1},
+				magpie.IncidentAssigned, "regressed", 2,
+			},
+			{
+				"of a resolved one, again", func(id magpie.IncidentID) error { return b.Resolve(ctx, b.robin, id, false) },
+				incident.Outcome{Reopened: 1},
+				magpie.IncidentAssigned, "regressed", 2,
+			},
+			{
+				"of an ignored one", func(id magpie.IncidentID) error { return b.Ignore(ctx, b.robin, id, magpie.IgnoreLowRisk) },
+				incident.Outcome{Joined: 1},
+				magpie.IncidentIgnored, "occurrence", 0,
+			},
 		}
 		b.push(finding(1, "a.txt", 0))
 		id := b.only().ID
@@ -346,28 +361,46 @@ func TestHandling(t *testing.T) {
 			want func(v *magpie.Incident) // what changes
 			mail string
 		}{
-			{"assigned", func() error { return b.Assign(ctx, b.robin, id, b.sasha.ID) },
-				func(v *magpie.Incident) { v.Status, v.AssigneeID = magpie.IncidentAssigned, b.sasha.ID }, "incident.assigned sasha@example.com"},
+			{
+				"assigned", func() error { return b.Assign(ctx, b.robin, id, b.sasha.ID) },
+				func(v *magpie.Incident) { v.Status, v.AssigneeID = magpie.IncidentAssigned, b.sasha.ID }, "incident.assigned sasha@example.com",
+			},
 			{"", func() error { return b.Assign(ctx, b.robin, id, b.sasha.ID) }, func(*magpie.Incident) {}, ""},
-			{"assigned", func() error { return b.Assign(ctx, b.robin, id, b.robin.ID) },
-				func(v *magpie.Incident) { v.AssigneeID = b.robin.ID }, ""},
-			{"assigned", func() error { return b.Assign(ctx, b.robin, id, b.sasha.ID) },
-				func(v *magpie.Incident) { v.AssigneeID = b.sasha.ID }, "incident.assigned sasha@example.com"},
-			{"unassigned", func() error { return b.Assign(ctx, b.robin, id, "") },
-				func(v *magpie.Incident) { v.Status, v.AssigneeID = magpie.IncidentTriggered, "" }, ""},
+			{
+				"assigned", func() error { return b.Assign(ctx, b.robin, id, b.robin.ID) },
+				func(v *magpie.Incident) { v.AssigneeID = b.robin.ID }, "",
+			},
+			{
+				"assigned", func() error { return b.Assign(ctx, b.robin, id, b.sasha.ID) },
+				func(v *magpie.Incident) { v.AssigneeID = b.sasha.ID }, "incident.assigned sasha@example.com",
+			},
+			{
+				"unassigned", func() error { return b.Assign(ctx, b.robin, id, "") },
+				func(v *magpie.Incident) { v.Status, v.AssigneeID = magpie.IncidentTriggered, "" }, "",
+			},
 			{"", func() error { return b.Assign(ctx, b.robin, id, "") }, func(*magpie.Incident) {}, ""},
-			{"severity", func() error { return b.SetSeverity(ctx, b.robin, id, magpie.SeverityCritical) },
-				func(v *magpie.Incident) { v.Severity = magpie.SeverityCritical }, ""},
-			{"resolved", func() error { return b.Resolve(ctx, b.robin, id, true) },
-				func(v *magpie.Incident) { v.Status, v.SecretRevoked = magpie.IncidentResolved, true }, ""},
-			{"reopened", func() error { return b.Reopen(ctx, b.robin, id) },
-				func(v *magpie.Incident) { v.Status, v.SecretRevoked = magpie.IncidentTriggered, false }, ""},
-			{"ignored", func() error { return b.Ignore(ctx, b.robin, id, magpie.IgnoreTestCredential) },
+			{
+				"severity", func() error { return b.SetSeverity(ctx, b.robin, id, magpie.SeverityCritical) },
+				func(v *magpie.Incident) { v.Severity = magpie.SeverityCritical }, "",
+			},
+			{
+				"resolved", func() error { return b.Resolve(ctx, b.robin, id, true) },
+				func(v *magpie.Incident) { v.Status, v.SecretRevoked = magpie.IncidentResolved, true }, "",
+			},
+			{
+				"reopened", func() error { return b.Reopen(ctx, b.robin, id) },
+				func(v *magpie.Incident) { v.Status, v.SecretRevoked = magpie.IncidentTriggered, false }, "",
+			},
+			{
+				"ignored", func() error { return b.Ignore(ctx, b.robin, id, magpie.IgnoreTestCredential) },
 				func(v *magpie.Incident) {
 					v.Status, v.IgnoreReason = magpie.IncidentIgnored, magpie.IgnoreTestCredential
-				}, ""},
-			{"reopened", func() error { return b.Reopen(ctx, b.robin, id) },
-				func(v *magpie.Incident) { v.Status, v.IgnoreReason = magpie.IncidentTriggered, "" }, ""},
+				}, "",
+			},
+			{
+				"reopened", func() error { return b.Reopen(ctx, b.robin, id) },
+				func(v *magpie.Incident) { v.Status, v.IgnoreReason = magpie.IncidentTriggered, "" }, "",
+			},
 		}
 		wantEvents, wantMails := []string{"opened"}, []string(nil)
 		for i, step := range steps {

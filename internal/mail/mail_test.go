@@ -257,8 +257,10 @@ func TestServerAnswersAreSorted(t *testing.T) {
 		{"MAIL 530", &server{mailErr: status(530)}, nil, magpie.KindTokenInvalid, "wants a user name"},
 		{"hangs up", &server{hangUp: true}, nil, magpie.KindUnavailable, "broke"},
 		{"STARTTLS stripped", &server{noTLS: true}, nil, magpie.KindUnavailable, "offers no STARTTLS"},
-		{"STARTTLS stripped, with password", &server{noTLS: true}, as(password),
-			magpie.KindUnavailable, "offers no STARTTLS"},
+		{
+			"STARTTLS stripped, with password", &server{noTLS: true}, as(password),
+			magpie.KindUnavailable, "offers no STARTTLS",
+		},
 		{"untrusted certificate", &server{}, func(o *Options) { o.RootCAs = x509.NewCertPool() }, magpie.KindUnavailable, "not trusted"},
 		{"untrusted certificate, implicit", &server{implicit: true}, func(o *Options) { o.RootCAs = x509.NewCertPool() }, magpie.KindUnavailable, "not trusted"},
 		{"other host's certificate", &server{}, func(o *Options) { o.Host = "localhost" }, magpie.KindUnavailable, "not trusted"},
@@ -353,8 +355,10 @@ func TestHeaderInjection(t *testing.T) {
 	t.Parallel()
 	srv := &server{id: newIdentity(t)}
 	srv.start(t)
-	for _, evil := range []string{"x\r\nBcc: eve@example.com", "x\nBcc: eve@example.com", "x\rBcc: eve@example.com", "x\x00y", "\u2028Bcc: eve@example.com",
-		"=?utf-8?q?x=0d=0aBcc:_eve=40example.com?="} {
+	for _, evil := range []string{
+		"x\r\nBcc: eve@example.com", "x\nBcc: eve@example.com", "x\rBcc: eve@example.com", "x\x00y", "\u2028Bcc: eve@example.com",
+		"=?utf-8?q?x=0d=0aBcc:_eve=40example.com?=",
+	} {
 		m := sample()
 		m.Subject = evil
 		if err := send(t, srv.options(), m); err != nil {

@@ -36,8 +36,10 @@ func asPublic(err error) *magpie.Error {
 // can't is its own *magpie.Error for the field "url" or "token".
 func (s *Service) Check(ctx context.Context, mode magpie.Mode, rawURL string, token magpie.Secret) (Probe, error) {
 	if mode != magpie.ModeInstance && mode != magpie.ModeProject {
-		return Probe{}, &magpie.Error{Kind: magpie.KindInvalid, Field: "mode", Message: fmt.Sprintf("%q is not a way to integrate", mode),
-			Hint: "choose instance or project"}
+		return Probe{}, &magpie.Error{
+			Kind: magpie.KindInvalid, Field: "mode", Message: fmt.Sprintf("%q is not a way to integrate", mode),
+			Hint: "choose instance or project",
+		}
 	}
 	base, err := bitbucket.ParseBaseURL(rawURL)
 	if err != nil {
@@ -75,8 +77,10 @@ func checkTokenText(token magpie.Secret) error {
 	default:
 		return nil
 	}
-	return &magpie.Error{Kind: magpie.KindInvalid, Field: "token", Message: message,
-		Hint: "create an HTTP access token in Bitbucket with Project read and Repository admin permission and without expiry, and enter it here"}
+	return &magpie.Error{
+		Kind: magpie.KindInvalid, Field: "token", Message: message,
+		Hint: "create an HTTP access token in Bitbucket with Project read and Repository admin permission and without expiry, and enter it here",
+	}
 }
 
 // checkSysAdmin refuses a user who is surely no system administrator. No token can prove that it is, so an instance that
@@ -85,9 +89,11 @@ func (p *Probe) checkSysAdmin(ctx context.Context, c *bitbucket.Client) error {
 	yes, err := c.IsSysAdmin(ctx, p.TokenUser)
 	switch kind := magpie.KindOf(err); {
 	case err == nil && !yes:
-		return &magpie.Error{Kind: magpie.KindForbidden, Field: "token",
+		return &magpie.Error{
+			Kind: magpie.KindForbidden, Field: "token",
 			Message: fmt.Sprintf("the token's user %s is not a system administrator (SYSADMIN) of %s", p.TokenUser, p.BaseURL),
-			Hint:    "use the token of a system administrator, or monitor only certain projects"}
+			Hint:    "use the token of a system administrator, or monitor only certain projects",
+		}
 	case err == nil:
 		p.SysAdmin = "yes"
 	case kind == magpie.KindForbidden || kind == magpie.KindNotFound || kind == magpie.KindInvalid:
@@ -176,6 +182,8 @@ func (p *Probe) examples() string {
 }
 
 func missing(message, why string) error {
-	return &magpie.Error{Kind: magpie.KindForbidden, Field: "token", Message: message,
-		Hint: why + "create a token with Project read and Repository admin permission, for a user who administers what shall be monitored"}
+	return &magpie.Error{
+		Kind: magpie.KindForbidden, Field: "token", Message: message,
+		Hint: why + "create a token with Project read and Repository admin permission, for a user who administers what shall be monitored",
+	}
 }

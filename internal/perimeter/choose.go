@@ -107,8 +107,10 @@ func mayInstall(ctx context.Context, tx *store.Tx, i magpie.Integration, p magpi
 		return err
 	}
 	if other != "" {
-		return &magpie.Error{Kind: magpie.KindConflict, Message: fmt.Sprintf("project %s is already monitored through another token", p.Key),
-			Hint: "uninstall it there first"}
+		return &magpie.Error{
+			Kind: magpie.KindConflict, Message: fmt.Sprintf("project %s is already monitored through another token", p.Key),
+			Hint: "uninstall it there first",
+		}
 	}
 	return nil
 }
@@ -162,8 +164,10 @@ func mayMonitor(ctx context.Context, tx *store.Tx, id magpie.RepoID, monitored b
 		return repo, err
 	}
 	if monitored && !p.Installed {
-		return repo, &magpie.Error{Kind: magpie.KindConflict, Message: fmt.Sprintf("%s is in a project that is not installed", repo.FullName()),
-			Hint: "install project " + p.Key + " first"}
+		return repo, &magpie.Error{
+			Kind: magpie.KindConflict, Message: fmt.Sprintf("%s is in a project that is not installed", repo.FullName()),
+			Hint: "install project " + p.Key + " first",
+		}
 	}
 	return repo, nil
 }

@@ -76,16 +76,20 @@ func mayConnect(ctx context.Context, tx *store.Tx, i magpie.Integration) error {
 		case other.Mode == magpie.ModeInstance:
 			return alreadyWhole(i.BaseURL)
 		case i.Mode == magpie.ModeInstance:
-			return &magpie.Error{Kind: magpie.KindConflict, Field: "url", Message: "certain projects of " + i.BaseURL + " are monitored already",
-				Hint: "remove that integration first; its incidents stay"}
+			return &magpie.Error{
+				Kind: magpie.KindConflict, Field: "url", Message: "certain projects of " + i.BaseURL + " are monitored already",
+				Hint: "remove that integration first; its incidents stay",
+			}
 		}
 	}
 	return nil
 }
 
 func alreadyWhole(base string) error {
-	return &magpie.Error{Kind: magpie.KindConflict, Field: "url", Message: base + " is already monitored as a whole",
-		Hint: "all its projects are watched; to use another token, replace the token of that integration"}
+	return &magpie.Error{
+		Kind: magpie.KindConflict, Field: "url", Message: base + " is already monitored as a whole",
+		Hint: "all its projects are watched; to use another token, replace the token of that integration",
+	}
 }
 
 // storeInstallable stores the projects that can be chosen in ModeProject.

@@ -41,17 +41,21 @@ func newEncoder(w io.Writer) *json.Encoder {
 
 func writeCSV(w io.Writer, findings []magpie.Finding, _ Summary, opts Options) error {
 	out := csv.NewWriter(w)
-	header := []string{"rule", "name", "provider", "severity", "confidence", "file", "line_start", "line_end", "column_start",
-		"column_end", "blob", "commit", "author", "email", "date", "match", "fingerprint", "decoded_from"}
+	header := []string{
+		"rule", "name", "provider", "severity", "confidence", "file", "line_start", "line_end", "column_start",
+		"column_end", "blob", "commit", "author", "email", "date", "match", "fingerprint", "decoded_from",
+	}
 	if opts.ShowSecrets {
 		header = append(header, "secret")
 	}
 	rows := [][]string{header}
 	for _, f := range findings {
 		l := newLine(f, opts.ShowSecrets)
-		row := []string{string(l.Rule), l.Name, l.Provider, string(l.Severity), string(l.Confidence), l.File,
+		row := []string{
+			string(l.Rule), l.Name, l.Provider, string(l.Severity), string(l.Confidence), l.File,
 			strconv.Itoa(l.LineStart), strconv.Itoa(l.LineEnd), strconv.Itoa(l.ColumnStart), strconv.Itoa(l.ColumnEnd),
-			string(l.Blob), string(l.Commit), l.Author, l.Email, l.Date, l.Match, l.Fingerprint, l.DecodedFrom}
+			string(l.Blob), string(l.Commit), l.Author, l.Email, l.Date, l.Match, l.Fingerprint, l.DecodedFrom,
+		}
 		if opts.ShowSecrets {
 			row = append(row, l.Secret)
 		}

@@ -116,8 +116,10 @@ func newInvocation(summary Summary) sarifInvocation {
 }
 
 func newSARIFRule(r Rule) sarifRule {
-	rule := sarifRule{ID: string(r.ID), Name: r.Title, ShortDescription: sarifText{r.Title}, Default: sarifRuleLevel{level(r.Severity)},
-		Properties: map[string]any{"security-severity": securitySeverity(r.Severity), "tags": []string{"security", "secret"}}}
+	rule := sarifRule{
+		ID: string(r.ID), Name: r.Title, ShortDescription: sarifText{r.Title}, Default: sarifRuleLevel{level(r.Severity)},
+		Properties: map[string]any{"security-severity": securitySeverity(r.Severity), "tags": []string{"security", "secret"}},
+	}
 	if r.Description != "" {
 		rule.FullDescription = &sarifText{r.Description}
 	}
@@ -143,8 +145,10 @@ func newSARIFResult(l Line, ruleIndex int) sarifResult {
 		region.Snippet = &sarifText{l.Match}
 	}
 	properties := map[string]any{"confidence": l.Confidence, "provider": l.Provider, "blob": l.Blob}
-	for name, value := range map[string]string{"commit": string(l.Commit), "author": l.Author, "email": l.Email, "date": l.Date,
-		"decoded_from": l.DecodedFrom, "secret": l.Secret} {
+	for name, value := range map[string]string{
+		"commit": string(l.Commit), "author": l.Author, "email": l.Email, "date": l.Date,
+		"decoded_from": l.DecodedFrom, "secret": l.Secret,
+	} {
 		if value != "" {
 			properties[name] = value
 		}

@@ -9,9 +9,14 @@ func TestMatchPath(t *testing.T) {
 		glob, path string
 		want       bool
 	}{
-		{"*.lock", "a/b/Cargo.lock", true}, {"go.sum", "go.sum", true}, {"go.sum", "x/go.sum.txt", false},
-		{"**/vendor/**", "vendor/a.go", true}, {"**/vendor/**", "x/vendor/y/a.go", true}, {"**/vendor/**", "x/vendors/a.go", false},
-		{"docs/*.md", "docs/a.md", true}, {"docs/*.md", "docs/x/a.md", false},
+		{"*.lock", "a/b/Cargo.lock", true},
+		{"go.sum", "go.sum", true},
+		{"go.sum", "x/go.sum.txt", false},
+		{"**/vendor/**", "vendor/a.go", true},
+		{"**/vendor/**", "x/vendor/y/a.go", true},
+		{"**/vendor/**", "x/vendors/a.go", false},
+		{"docs/*.md", "docs/a.md", true},
+		{"docs/*.md", "docs/x/a.md", false},
 	} {
 		if got := MatchPath(tt.glob, tt.path); got != tt.want {
 			t.Errorf("MatchPath(%q, %q) = %v, want %v", tt.glob, tt.path, got, tt.want)

@@ -182,8 +182,10 @@ func parseCursor(cursor string) (key, number int64, err error) {
 }
 
 func errCursor() error {
-	return &magpie.Error{Kind: magpie.KindInvalid, Field: "cursor", Message: "this is not a page of the list",
-		Hint: "start again from the first page"}
+	return &magpie.Error{
+		Kind: magpie.KindInvalid, Field: "cursor", Message: "this is not a page of the list",
+		Hint: "start again from the first page",
+	}
 }
 
 // listText joins a list so that a value with commas around it can be looked for; an empty list is "".

@@ -205,10 +205,14 @@ func TestRequests(t *testing.T) {
 	}{
 		"header": {probe(), seen{"GET", "/v1/me?limit=1", "Bearer " + value, "", ""}},
 		"basic":  {basic, seen{"GET", "/v1/me?limit=1", "Basic " + base64.StdEncoding.EncodeToString([]byte("api:"+value)), "", ""}},
-		"JSON": {withBody("application/json", `{"token": "{{secret}}"}`),
-			seen{"POST", "/v1/me?limit=1", "", "application/json", `{"token": ` + unescaped + `}`}},
-		"form": {withBody("application/x-www-form-urlencoded", "a=b&token={{secret}}"),
-			seen{"POST", "/v1/me?limit=1", "", "application/x-www-form-urlencoded", "a=b&token=" + url.QueryEscape(value)}},
+		"JSON": {
+			withBody("application/json", `{"token": "{{secret}}"}`),
+			seen{"POST", "/v1/me?limit=1", "", "application/json", `{"token": ` + unescaped + `}`},
+		},
+		"form": {
+			withBody("application/x-www-form-urlencoded", "a=b&token={{secret}}"),
+			seen{"POST", "/v1/me?limit=1", "", "application/x-www-form-urlencoded", "a=b&token=" + url.QueryEscape(value)},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

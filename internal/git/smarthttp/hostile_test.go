@@ -101,8 +101,10 @@ func TestHostileListing(t *testing.T) {
 		"cut in a length":      {fake(capabilities, say("00")), magpie.KindUnavailable, "too early"},
 		"no id":                {fake(capabilities, say(pkt("HEAD refs/heads/x")+"0000")), magpie.KindUnavailable, "malformed"},
 		"ERR":                  {fake(capabilities, say(pkt("ERR no \x1b[31mluck\n"))), magpie.KindUnavailable, "no  [31mluck"},
-		"protocol 0": {fake(pkt("# service=git-upload-pack\n")+"0000"+pkt(someID+" HEAD\x00multi_ack symref=HEAD:refs/heads/x\n")+"0000", nil),
-			magpie.KindInvalid, "version 2"},
+		"protocol 0": {
+			fake(pkt("# service=git-upload-pack\n")+"0000"+pkt(someID+" HEAD\x00multi_ack symref=HEAD:refs/heads/x\n")+"0000", nil),
+			magpie.KindInvalid, "version 2",
+		},
 		"protocol 1":            {fake(pkt("# service=git-upload-pack\n")+"0000"+pkt("version 1\n")+"0000", nil), magpie.KindInvalid, "version 2"},
 		"no fetch":              {fake("000eversion 2\n000cls-refs\n0000", nil), magpie.KindInvalid, "version 2"},
 		"odd format":            {fake("000eversion 2\n"+pkt("object-format=md5\n")+"0000", nil), magpie.KindInvalid, "md5"},

@@ -233,9 +233,11 @@ func TestParse(t *testing.T) {
 		{"no type", "Subject: x\r\n\r\nhello\r\n", "hello\n", ""},
 		{"HTML only", "Content-Type: text/html\r\n\r\n<p>hello", "", "<p>hello"},
 		{"base64", "Content-Type: text/plain\r\nContent-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8=\r\n", "hello", ""},
-		{"nested, with attachment", "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n" +
-			"--b\r\n\r\ntext\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>html\r\n--b--\r\n--a\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=x\r\n\r\nno\r\n--a--\r\n",
-			"text", "<p>html"},
+		{
+			"nested, with attachment", "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n" +
+				"--b\r\n\r\ntext\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>html\r\n--b--\r\n--a\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=x\r\n\r\nno\r\n--a--\r\n",
+			"text", "<p>html",
+		},
 	} {
 		got, err := parse([]byte(tc.raw))
 		if err != nil || got.Text != tc.text || got.HTML != tc.html {

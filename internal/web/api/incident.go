@@ -13,14 +13,22 @@ import (
 // web app.
 func (s *server) incidents() {
 	const tag = "incidents"
-	add(s, operation{id: "list-incidents", method: "GET", path: "/incidents", need: access.ViewIncidents, tag: tag,
-		summary: "List the incidents"}, s.listIncidents)
-	add(s, operation{id: "get-incident", method: "GET", path: "/incidents/{id}", need: access.ViewIncidents, tag: tag,
-		summary: "Get an incident"}, s.getIncident)
-	add(s, operation{id: "list-occurrences", method: "GET", path: "/incidents/{id}/occurrences", need: access.ViewIncidents, tag: tag,
-		summary: "List the places where an incident's secret is"}, s.listOccurrences)
-	add(s, operation{id: "list-events", method: "GET", path: "/incidents/{id}/events", need: access.ViewIncidents, tag: tag,
-		summary: "List what happened to an incident"}, s.listEvents)
+	add(s, operation{
+		id: "list-incidents", method: "GET", path: "/incidents", need: access.ViewIncidents, tag: tag,
+		summary: "List the incidents",
+	}, s.listIncidents)
+	add(s, operation{
+		id: "get-incident", method: "GET", path: "/incidents/{id}", need: access.ViewIncidents, tag: tag,
+		summary: "Get an incident",
+	}, s.getIncident)
+	add(s, operation{
+		id: "list-occurrences", method: "GET", path: "/incidents/{id}/occurrences", need: access.ViewIncidents, tag: tag,
+		summary: "List the places where an incident's secret is",
+	}, s.listOccurrences)
+	add(s, operation{
+		id: "list-events", method: "GET", path: "/incidents/{id}/events", need: access.ViewIncidents, tag: tag,
+		summary: "List what happened to an incident",
+	}, s.listEvents)
 	handle := func(id, verb, summary string) operation {
 		return operation{id: id, method: "POST", path: "/incidents/{id}/" + verb, need: access.HandleIncidents, tag: tag, summary: summary}
 	}

@@ -13,20 +13,34 @@ import (
 // integrations adds the operations about connections to Bitbucket.
 func (s *server) integrations() {
 	const tag = "integrations"
-	add(s, operation{id: "list-integrations", method: "GET", path: "/integrations", need: access.ViewPerimeter, tag: tag,
-		summary: "List the integrations"}, s.listIntegrations)
-	add(s, operation{id: "connect-integration", method: "POST", path: "/integrations", need: access.ManageIntegrations, tag: tag,
-		summary: "Connect a Bitbucket", status: http.StatusCreated}, s.connect)
-	add(s, operation{id: "get-integration", method: "GET", path: "/integrations/{id}", need: access.ViewPerimeter, tag: tag,
-		summary: "Get an integration and how much of it is covered"}, s.getIntegration)
-	add(s, operation{id: "update-integration", method: "PATCH", path: "/integrations/{id}", need: access.ManageIntegrations, tag: tag,
-		summary: "Set the switches of an integration"}, s.updateIntegration)
-	add(s, operation{id: "replace-token", method: "PUT", path: "/integrations/{id}/token", need: access.ManageIntegrations, tag: tag,
-		summary: "Replace the access token of an integration"}, s.replaceToken)
-	add(s, operation{id: "sync-integration", method: "POST", path: "/integrations/{id}/sync", need: access.ManageIntegrations, tag: tag,
-		summary: "Read projects and repositories now", status: http.StatusAccepted}, s.syncIntegration)
-	add(s, operation{id: "remove-integration", method: "DELETE", path: "/integrations/{id}", need: access.ManageIntegrations, tag: tag,
-		summary: "Take away the webhooks, then the integration", status: http.StatusAccepted}, s.removeIntegration)
+	add(s, operation{
+		id: "list-integrations", method: "GET", path: "/integrations", need: access.ViewPerimeter, tag: tag,
+		summary: "List the integrations",
+	}, s.listIntegrations)
+	add(s, operation{
+		id: "connect-integration", method: "POST", path: "/integrations", need: access.ManageIntegrations, tag: tag,
+		summary: "Connect a Bitbucket", status: http.StatusCreated,
+	}, s.connect)
+	add(s, operation{
+		id: "get-integration", method: "GET", path: "/integrations/{id}", need: access.ViewPerimeter, tag: tag,
+		summary: "Get an integration and how much of it is covered",
+	}, s.getIntegration)
+	add(s, operation{
+		id: "update-integration", method: "PATCH", path: "/integrations/{id}", need: access.ManageIntegrations, tag: tag,
+		summary: "Set the switches of an integration",
+	}, s.updateIntegration)
+	add(s, operation{
+		id: "replace-token", method: "PUT", path: "/integrations/{id}/token", need: access.ManageIntegrations, tag: tag,
+		summary: "Replace the access token of an integration",
+	}, s.replaceToken)
+	add(s, operation{
+		id: "sync-integration", method: "POST", path: "/integrations/{id}/sync", need: access.ManageIntegrations, tag: tag,
+		summary: "Read projects and repositories now", status: http.StatusAccepted,
+	}, s.syncIntegration)
+	add(s, operation{
+		id: "remove-integration", method: "DELETE", path: "/integrations/{id}", need: access.ManageIntegrations, tag: tag,
+		summary: "Take away the webhooks, then the integration", status: http.StatusAccepted,
+	}, s.removeIntegration)
 }
 
 // IntegrationPath names an integration. It is exported because huma reads embedded parameters of exported types only.

@@ -11,21 +11,33 @@ import (
 // repositories adds the operations about what is watched.
 func (s *server) repositories() {
 	const tag = "perimeter"
-	add(s, operation{id: "list-projects", method: "GET", path: "/projects", need: access.ViewPerimeter, tag: tag,
-		summary: "List the projects"}, s.listProjects)
-	add(s, operation{id: "install-project", method: "PUT", path: "/projects/{id}/installed", need: access.ManageIntegrations, tag: tag,
-		summary: "Install or uninstall a project of an integration in project mode"}, s.installProject)
-	add(s, operation{id: "list-repositories", method: "GET", path: "/repositories", need: access.ViewPerimeter, tag: tag,
-		summary: "List the repositories"}, s.listRepositories)
-	add(s, operation{id: "get-repository", method: "GET", path: "/repositories/{id}", need: access.ViewPerimeter, tag: tag,
-		summary: "Get a repository"}, s.getRepository)
-	add(s, operation{id: "select-repositories", method: "POST", path: "/repositories/select", need: access.ManageIntegrations, tag: tag,
-		summary: "Monitor repositories"},
+	add(s, operation{
+		id: "list-projects", method: "GET", path: "/projects", need: access.ViewPerimeter, tag: tag,
+		summary: "List the projects",
+	}, s.listProjects)
+	add(s, operation{
+		id: "install-project", method: "PUT", path: "/projects/{id}/installed", need: access.ManageIntegrations, tag: tag,
+		summary: "Install or uninstall a project of an integration in project mode",
+	}, s.installProject)
+	add(s, operation{
+		id: "list-repositories", method: "GET", path: "/repositories", need: access.ViewPerimeter, tag: tag,
+		summary: "List the repositories",
+	}, s.listRepositories)
+	add(s, operation{
+		id: "get-repository", method: "GET", path: "/repositories/{id}", need: access.ViewPerimeter, tag: tag,
+		summary: "Get a repository",
+	}, s.getRepository)
+	add(s, operation{
+		id: "select-repositories", method: "POST", path: "/repositories/select", need: access.ManageIntegrations, tag: tag,
+		summary: "Monitor repositories",
+	},
 		func(ctx context.Context, user magpie.User, in *reposInput) (nothing, error) {
 			return nothing{}, s.Perimeter.SetMonitored(ctx, user, in.Body.IDs, true)
 		})
-	add(s, operation{id: "deselect-repositories", method: "POST", path: "/repositories/deselect", need: access.ManageIntegrations, tag: tag,
-		summary: "Stop monitoring repositories"},
+	add(s, operation{
+		id: "deselect-repositories", method: "POST", path: "/repositories/deselect", need: access.ManageIntegrations, tag: tag,
+		summary: "Stop monitoring repositories",
+	},
 		func(ctx context.Context, user magpie.User, in *reposInput) (nothing, error) {
 			return nothing{}, s.Perimeter.SetMonitored(ctx, user, in.Body.IDs, false)
 		})

@@ -14,11 +14,15 @@ func (s *server) scans() {
 	const tag = "scans"
 	add(s, operation{id: "list-scans", method: "GET", path: "/scans", need: access.ViewPerimeter, tag: tag, summary: "List the scans, newest first"},
 		s.listScans)
-	add(s, operation{id: "start-scan", method: "POST", path: "/scans", need: access.StartScans, tag: tag,
-		summary: "Scan the whole history of a repository", status: http.StatusCreated}, s.startScan)
+	add(s, operation{
+		id: "start-scan", method: "POST", path: "/scans", need: access.StartScans, tag: tag,
+		summary: "Scan the whole history of a repository", status: http.StatusCreated,
+	}, s.startScan)
 	add(s, operation{id: "get-scan", method: "GET", path: "/scans/{id}", need: access.ViewPerimeter, tag: tag, summary: "Get a scan"}, s.getScan)
-	add(s, operation{id: "cancel-scan", method: "POST", path: "/scans/{id}/cancel", need: access.StartScans, tag: tag,
-		summary: "Cancel a scan that has not ended"}, s.cancelScan)
+	add(s, operation{
+		id: "cancel-scan", method: "POST", path: "/scans/{id}/cancel", need: access.StartScans, tag: tag,
+		summary: "Cancel a scan that has not ended",
+	}, s.cancelScan)
 }
 
 type scansInput struct {

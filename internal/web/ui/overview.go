@@ -120,8 +120,10 @@ func alarms(o Options, integrations []magpie.Integration, waiting, failed int64,
 		switch {
 		case i.Removing:
 		case i.State == magpie.IntegrationTokenInvalid:
-			all = append(all, alarm{"bad", "Bitbucket refuses the token of " + i.BaseURL + ": pushes and history there are not scanned.",
-				"Create a new token and submit it; what was pushed meanwhile is caught up.", settings, "Replace the token"})
+			all = append(all, alarm{
+				"bad", "Bitbucket refuses the token of " + i.BaseURL + ": pushes and history there are not scanned.",
+				"Create a new token and submit it; what was pushed meanwhile is caught up.", settings, "Replace the token",
+			})
 		case i.State == magpie.IntegrationUnreachable:
 			all = append(all, alarm{"warn", i.BaseURL + " can't be reached: " + i.StateReason, "It is tried again by itself.", settings, "See the integration"})
 		case i.SyncError != "":
@@ -129,8 +131,10 @@ func alarms(o Options, integrations []magpie.Integration, waiting, failed int64,
 		}
 	}
 	if c.HooksFailed > 0 {
-		all = append(all, alarm{"warn", plural(c.HooksFailed, "webhook") + " could not be installed.", "Until they are, pushes there are found by the regular sweep only.",
-			queryURL("/perimeter", url.Values{"state": {string(store.PerimeterTrouble)}}), "See why"})
+		all = append(all, alarm{
+			"warn", plural(c.HooksFailed, "webhook") + " could not be installed.", "Until they are, pushes there are found by the regular sweep only.",
+			queryURL("/perimeter", url.Values{"state": {string(store.PerimeterTrouble)}}), "See why",
+		})
 	}
 	if !o.Mail {
 		text := "No mail server is configured: nobody hears about incidents by e-mail."

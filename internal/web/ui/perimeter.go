@@ -160,8 +160,10 @@ func (page perimeterPage) filtered() bool {
 
 func (p Pages) newRepoRow(r store.PerimeterRepo, i magpie.Integration) repoRow {
 	now := p.now()
-	row := repoRow{PerimeterRepo: r, Hook: hookBadge(r.Repo), History: historyBadge(r.Repo), Push: at(r.LastPushAt, now),
-		Scan: at(r.LastScanAt, now), Browse: foreignURL(r.BrowseURL)}
+	row := repoRow{
+		PerimeterRepo: r, Hook: hookBadge(r.Repo), History: historyBadge(r.Repo), Push: at(r.LastPushAt, now),
+		Scan: at(r.LastScanAt, now), Browse: foreignURL(r.BrowseURL),
+	}
 	row.Reason, row.Remedy = trouble(r.Repo, i)
 	return row
 }

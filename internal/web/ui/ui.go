@@ -77,8 +77,10 @@ func New(opts Options) (http.Handler, error) {
 	mux.Handle("/", s.adapt(s.serveNothing))
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(s.adapt(func(http.ResponseWriter, *http.Request) error {
-		return &magpie.Error{Kind: magpie.KindForbidden, Message: "this request came from another site",
-			Hint: "open Magpie in its own tab and try again"}
+		return &magpie.Error{
+			Kind: magpie.KindForbidden, Message: "this request came from another site",
+			Hint: "open Magpie in its own tab and try again",
+		}
 	}))
 	return s.securityHeaders(s.recoverPanic(crossOrigin.Handler(mux))), nil
 }

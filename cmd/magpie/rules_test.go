@@ -29,7 +29,9 @@ func TestRulesList(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.ID == "" || e.Title == "" || e.Description == "" || e.Remediation == "" || len(e.References) == 0 {
+		// Our own format is described in this tree, every other one by its vendor.
+		described := len(e.References) > 0 || e.Provider == "Magpie"
+		if e.ID == "" || e.Title == "" || e.Description == "" || e.Remediation == "" || !described {
 			t.Errorf("rule %q lacks a field", e.ID)
 		}
 	}

@@ -108,7 +108,7 @@ func (c *rulesTestCmd) Run(p *process) error {
 			failed = true
 			continue
 		}
-		fmt.Fprintf(p.stdout, "%s: %d detectors pass\n", file, len(rs))
+		fmt.Fprintf(p.stdout, "%s: %s proved\n", file, count(len(rs), "detector"))
 	}
 	if failed {
 		return errRulesFailed

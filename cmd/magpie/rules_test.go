@@ -73,7 +73,7 @@ func TestRulesTest(t *testing.T) {
 		name, text, stdout, stderr string
 		status                     int
 	}{
-		{"good", ownRule, "1 detectors pass", "", exitOK},
+		{"good", ownRule, "1 detector proved", "", exitOK},
 		{"example fails", strings.Replace(ownRule, "exm<>_0f6a2c4e81b3d579", "exm<>_0f6a", 1), "", "matching example 1 is not found", exitFound},
 		{"field", strings.Replace(ownRule, "title:", "titel:", 1), "", "unknown field titel", exitFound},
 		{"id taken", strings.Replace(ownRule, "id: example-token", "id: github-personal-token", 1), "", "taken by the built-in", exitFound},

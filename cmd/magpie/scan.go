@@ -256,10 +256,10 @@ func (j *scanJob) finish() error {
 
 func (j *scanJob) printSummary() {
 	s := j.summary
-	fmt.Fprintf(j.process.stderr, "%d secrets in %d places; %d files or versions of files, %s, in %s\n",
-		s.Secrets, s.Findings, s.Blobs, size(s.Bytes), s.Duration.Round(time.Millisecond))
+	fmt.Fprintf(j.process.stderr, "%s in %s; %s or versions of files, %s, in %s\n",
+		count(s.Secrets, "secret"), count(s.Findings, "place"), count(s.Blobs, "file"), size(s.Bytes), s.Duration.Round(time.Millisecond))
 	if s.Skipped > 0 {
-		fmt.Fprintf(j.process.stderr, "%d things could not be read:\n", s.Skipped)
+		fmt.Fprintf(j.process.stderr, "%s could not be read:\n", count(s.Skipped, "thing"))
 		for _, why := range s.Why[:min(len(s.Why), 20)] {
 			fmt.Fprintf(j.process.stderr, "  %s\n", why)
 		}
@@ -284,6 +284,14 @@ func readableError(err error) string {
 		return e.Message
 	}
 	return err.Error()
+}
+
+// count prints how many things there are.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // size prints a number of bytes for people.

@@ -20,8 +20,8 @@ func TestExcerptsHideEveryTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	password := "kJ8vQm2x" + "Tz9LpRw4"
-	other := "hT5wBn8y" + "Uc3NsKd7"
+	password := strings.Join([]string{"kJ8vQm2x", "Tz9LpRw4"}, "")
+	other := strings.Join([]string{"hT5wBn8y", "Uc3NsKd7"}, "")
 	test := key("one")
 	tests := map[string]string{
 		"again on the next line":        "db_password = \"" + password + "\"\nconnect(\"db\", \"app\", \"" + password + "\")\n",

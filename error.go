@@ -21,6 +21,7 @@ const (
 	KindRateLimited  Kind = "rate_limited" // too often; try later
 	KindUnavailable  Kind = "unavailable"  // an outside system did not answer; try later
 	KindTokenInvalid Kind = "token"        // an outside system refused our credentials
+	KindNoLicence    Kind = "no_licence"   // an outside system knows our credentials, but its licence keeps us out
 )
 
 // Error is an error meant to be seen by a person: Message says what was wrong with which thing, Hint, where known, what

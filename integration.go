@@ -18,8 +18,14 @@ type IntegrationState string
 const (
 	IntegrationActive       IntegrationState = "active"
 	IntegrationTokenInvalid IntegrationState = "token_invalid" // Bitbucket refuses the token; work waits for a new one
+	IntegrationNoLicence    IntegrationState = "no_licence"    // Bitbucket lets the token's user in no more for want of a licence; work waits
 	IntegrationUnreachable  IntegrationState = "unreachable"   // network, TLS or server trouble; retried by itself
 )
+
+// Waits reports whether work for an integration in this state must wait because Bitbucket would refuse it.
+func (s IntegrationState) Waits() bool {
+	return s == IntegrationTokenInvalid || s == IntegrationNoLicence
+}
 
 // Integration is one connection to one Bitbucket by one access token. The token is not part of it: it is sealed in the
 // store and handed only to the client.
@@ -38,7 +44,20 @@ type Integration struct {
 	SyncedAt    time.Time // end of the last complete sync; zero before the first
 	SyncError   string    // why the last sync did not complete; empty if it did
 	Removing    bool      // its webhooks are being taken away; it is gone when that is done
+
+	AuthFailingSince time.Time // first refusal of the token since it last worked; zero while it works
+	TokenExpiresAt   time.Time // zero: never, or not known
 }
+
+// ProjectDefault says whether repositories that appear in a project later are monitored.
+type ProjectDefault string
+
+// The defaults of a project.
+const (
+	ProjectAsIntegration ProjectDefault = "" // as the integration's AutoMonitor says
+	ProjectMonitorNew    ProjectDefault = "on"
+	ProjectIgnoreNew     ProjectDefault = "off"
+)
 
 // Project is a Bitbucket project, or a user's personal one.
 type Project struct {
@@ -50,6 +69,8 @@ type Project struct {
 	Personal      bool
 	Installed     bool      // in ModeProject: a user chose it; in ModeInstance always true
 	SyncedAt      time.Time // when its repositories were last listed to the end; zero before the first time
+	AutoMonitor   ProjectDefault
+	Insights      bool // report leaks to Bitbucket's Code Insights on commits of open pull requests
 }
 
 // RepoState says whether a repository can be scanned.
@@ -105,6 +126,8 @@ type Repo struct {
 	LastPushAt    time.Time // zero if none was seen
 	LastScanAt    time.Time // zero if never scanned
 	CreatedAt     time.Time
+	DefaultBranch string    // full ref name; empty if not known or the repository is empty
+	ComparedAt    time.Time // when all refs were last found to be scanned, or were scanned; zero if never
 }
 
 // FullName returns "KEY/slug".

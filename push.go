@@ -1,5 +1,7 @@
 package magpie
 
+import "time"
+
 // ChangeType says what a push did to a ref.
 type ChangeType string
 
@@ -26,6 +28,7 @@ type Push struct {
 	EventKey     string
 	Actor        string // name of the pusher, for display
 	Changes      []RefChange
+	SentAt       time.Time // the event's own time in whole seconds of Bitbucket's clock; zero if not told
 }
 
 // Hashes returns the distinct object ids that the push names, without the zero ones, oldest first.

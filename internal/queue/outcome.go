@@ -34,8 +34,8 @@ func outcome(err error) error {
 	switch magpie.KindOf(err) {
 	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
 		return river.JobCancel(err) // the same input would fail again
-	case magpie.KindTokenInvalid:
-		return river.JobSnooze(30 * time.Second) // waits for a new token, without using up attempts
+	case magpie.KindTokenInvalid, magpie.KindNoLicence:
+		return river.JobSnooze(30 * time.Second) // waits until we are let in again, without using up attempts
 	case magpie.KindRateLimited:
 		return river.JobSnooze(10 * time.Second)
 	default:

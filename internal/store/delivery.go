@@ -35,9 +35,9 @@ func (tx *Tx) AddDelivery(ctx context.Context, d Delivery) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("encoding the changes of delivery %s: %w", d.Push.RequestID, err)
 	}
-	n, err := tx.exec(ctx, `INSERT INTO delivery (id, repo_id, request_id, event_key, actor, changes, received_at, scanned_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (repo_id, request_id) DO NOTHING`,
-		d.ID, d.RepoID, d.Push.RequestID, d.Push.EventKey, d.Push.Actor, string(text), micros(d.ReceivedAt))
+	n, err := tx.exec(ctx, `INSERT INTO delivery (id, repo_id, request_id, event_key, actor, changes, received_at, scanned_at, sent_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) ON CONFLICT (repo_id, request_id) DO NOTHING`,
+		d.ID, d.RepoID, d.Push.RequestID, d.Push.EventKey, d.Push.Actor, string(text), micros(d.ReceivedAt), micros(d.Push.SentAt))
 	return n == 1, err
 }
 

@@ -8,21 +8,22 @@ import (
 )
 
 const integrationColumns = `id, mode, base_url, version, token_user, state, state_reason, autoscan, auto_monitor,
-	created_by, created_at, synced_at, sync_error, removing`
+	created_by, created_at, synced_at, sync_error, removing, auth_failing_since, token_expires_at`
 
 func scanIntegration(s scanner) (i magpie.Integration, err error) {
 	err = s.Scan(&i.ID, &i.Mode, &i.BaseURL, &i.Version, &i.TokenUser, &i.State, &i.StateReason, &i.Autoscan, &i.AutoMonitor,
-		&i.CreatedBy, timeColumn{&i.CreatedAt}, timeColumn{&i.SyncedAt}, &i.SyncError, &i.Removing)
+		&i.CreatedBy, timeColumn{&i.CreatedAt}, timeColumn{&i.SyncedAt}, &i.SyncError, &i.Removing,
+		timeColumn{&i.AuthFailingSince}, timeColumn{&i.TokenExpiresAt})
 	return i, err
 }
 
 // InsertIntegration stores a new integration and its sealed access token.
 func (tx *Tx) InsertIntegration(ctx context.Context, i magpie.Integration, tokenSealed []byte) error {
 	_, err := tx.exec(ctx, `INSERT INTO integration (id, mode, base_url, version, token_sealed, token_user, state, state_reason,
-			state_since, autoscan, auto_monitor, created_by, created_at, synced_at, sync_error, sync_wanted, removing)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			state_since, autoscan, auto_monitor, created_by, created_at, synced_at, sync_error, sync_wanted, removing, token_expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		i.ID, i.Mode, i.BaseURL, i.Version, tokenSealed, i.TokenUser, i.State, i.StateReason,
-		micros(i.CreatedAt), i.Autoscan, i.AutoMonitor, i.CreatedBy, micros(i.CreatedAt), micros(i.SyncedAt), i.SyncError, 0, i.Removing)
+		micros(i.CreatedAt), i.Autoscan, i.AutoMonitor, i.CreatedBy, micros(i.CreatedAt), micros(i.SyncedAt), i.SyncError, 0, i.Removing, micros(i.TokenExpiresAt))
 	return err
 }
 

@@ -71,9 +71,7 @@ func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor stri
 		return PerimeterPage{}, err
 	}
 	args := append(f.args(), cursor == "", after[0], after[1], after[2], after[3], limit+1)
-	all, err := collect(ctx, tx, readPerimeterRepo, `SELECT r.id, r.integration_id, r.project_id, r.remote_id, p.key, r.slug, r.name,
-		r.clone_url, r.browse_url, r.state, r.state_reason, r.monitored, r.hook_state, r.hook_reason, r.history, r.last_push_at,
-		r.last_scan_at, r.created_at, p.name, p.personal, n.base_url,
+	all, err := collect(ctx, tx, readPerimeterRepo, `SELECT `+repoColumns+`, p.name, p.personal, n.base_url,
 		(SELECT count(DISTINCT o.incident_id) FROM occurrence o JOIN incident i ON i.id = o.incident_id
 			WHERE o.repo_id = r.id AND i.status IN ('triggered', 'assigned'))`+perimeterFrom+`
 		AND ($5 OR (n.base_url, p.key, r.slug, r.id) > ($6, $7, $8, $9))
@@ -116,16 +114,17 @@ type PerimeterProject struct {
 func (tx *Tx) PerimeterProjects(ctx context.Context, integration magpie.IntegrationID) ([]PerimeterProject, error) {
 	return collect(ctx, tx, func(s scanner) (p PerimeterProject, err error) {
 		err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed,
-			&p.Repos, &p.Monitored, &p.Hooked, &p.Trouble)
+			timeColumn{&p.SyncedAt}, &p.AutoMonitor, &p.Insights, &p.Repos, &p.Monitored, &p.Hooked, &p.Trouble)
 		return p, err
 	}, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
+		p.synced_at, p.auto_monitor, p.insights,
 		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
 		count(CASE WHEN r.state <> 'deleted' AND r.monitored THEN 1 END),
 		count(CASE WHEN r.state <> 'deleted' AND r.monitored AND r.hook_state = 'installed' THEN 1 END),
 		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END)
 		FROM project p LEFT JOIN repo r ON r.project_id = p.id
 		WHERE ($1 = '' OR p.integration_id = $1)
-		GROUP BY p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed
+		GROUP BY p.id
 		ORDER BY p.key, p.id`, integration)
 }
 
@@ -137,7 +136,8 @@ func (tx *Tx) ReposOfFilter(ctx context.Context, f PerimeterFilter) ([]magpie.Re
 func readPerimeterRepo(s scanner) (r PerimeterRepo, err error) {
 	err = s.Scan(&r.ID, &r.IntegrationID, &r.ProjectID, &r.RemoteID, &r.ProjectKey, &r.Slug, &r.Name, &r.CloneURL, &r.BrowseURL,
 		&r.State, &r.StateReason, &r.Monitored, &r.Hook, &r.HookReason, &r.History, timeColumn{&r.LastPushAt},
-		timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt}, &r.ProjectName, &r.Personal, &r.BaseURL, &r.Open)
+		timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt},
+		&r.DefaultBranch, timeColumn{&r.ComparedAt}, &r.ProjectName, &r.Personal, &r.BaseURL, &r.Open)
 	return r, err
 }
 

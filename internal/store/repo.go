@@ -9,12 +9,14 @@ import (
 
 // Queries for repositories select these from "repo r JOIN project p ON p.id = r.project_id".
 const repoColumns = `r.id, r.integration_id, r.project_id, r.remote_id, p.key, r.slug, r.name, r.clone_url, r.browse_url,
-	r.state, r.state_reason, r.monitored, r.hook_state, r.hook_reason, r.history, r.last_push_at, r.last_scan_at, r.created_at`
+	r.state, r.state_reason, r.monitored, r.hook_state, r.hook_reason, r.history, r.last_push_at, r.last_scan_at, r.created_at,
+	r.default_branch, r.compared_at`
 
 func scanRepo(s scanner) (r magpie.Repo, err error) {
 	err = s.Scan(&r.ID, &r.IntegrationID, &r.ProjectID, &r.RemoteID, &r.ProjectKey, &r.Slug, &r.Name, &r.CloneURL, &r.BrowseURL,
 		&r.State, &r.StateReason, &r.Monitored, &r.Hook, &r.HookReason, &r.History,
-		timeColumn{&r.LastPushAt}, timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt})
+		timeColumn{&r.LastPushAt}, timeColumn{&r.LastScanAt}, timeColumn{&r.CreatedAt},
+		&r.DefaultBranch, timeColumn{&r.ComparedAt})
 	return r, err
 }
 

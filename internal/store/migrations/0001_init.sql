@@ -87,7 +87,10 @@ CREATE TABLE integration (
     synced_at    BIGINT  NOT NULL,
     sync_error   TEXT    NOT NULL,
     sync_wanted  BIGINT  NOT NULL, -- when a sync was last asked for; one that read an older value runs again
-    removing     BOOLEAN NOT NULL -- hooks are being taken away; gone when that is done
+    removing     BOOLEAN NOT NULL, -- hooks are being taken away; gone when that is done
+    auth_failing_since BIGINT NOT NULL DEFAULT 0, -- first refusal of the token since it last worked; 0 = it works
+    token_expires_at   BIGINT NOT NULL DEFAULT 0, -- 0 = never, or not known
+    sync_place         TEXT   NOT NULL DEFAULT '' -- how far an unfinished sync came, as JSON; empty = none is under way
 );
 -- Two integrations of one instance as a whole would watch everything twice.
 CREATE UNIQUE INDEX integration_whole_instance ON integration (base_url) WHERE mode = 'instance' AND NOT removing;
@@ -102,6 +105,8 @@ CREATE TABLE project (
     installed      BOOLEAN NOT NULL,
     synced_at      BIGINT  NOT NULL, -- when its repositories were last listed to the end; 0 = never
     seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it
+    auto_monitor   TEXT    NOT NULL DEFAULT '', -- whether new repositories are monitored: on, off, or empty = as the integration
+    insights       BOOLEAN NOT NULL DEFAULT FALSE, -- report leaks on commits of open pull requests
     UNIQUE (integration_id, remote_id)
 );
 
@@ -126,6 +131,8 @@ CREATE TABLE repo (
     looked_at      BIGINT  NOT NULL, -- when its first look was asked for; 0 = never, so nothing is known to compare with
     seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it; another one then knows it is gone
     baseline_at    BIGINT  NOT NULL DEFAULT 0, -- when its first tips were taken; 0: pushes can't be compared yet
+    default_branch TEXT    NOT NULL DEFAULT '', -- full ref name; empty: not known, or the repository is empty
+    compared_at    BIGINT  NOT NULL DEFAULT 0, -- when all its refs were last found to be scanned, or were scanned; 0 = never
     UNIQUE (integration_id, remote_id)
 );
 CREATE INDEX repo_project ON repo (project_id);
@@ -168,6 +175,7 @@ CREATE TABLE delivery (
     changes     TEXT   NOT NULL, -- JSON array of the moved refs: [{"ref","from","to"}]
     received_at BIGINT NOT NULL,
     scanned_at  BIGINT NOT NULL, -- 0 until a scan has dealt with it
+    sent_at     BIGINT NOT NULL DEFAULT 0, -- the event's own time, in whole seconds of Bitbucket's clock; 0 = not told
     UNIQUE (repo_id, request_id)
 );
 CREATE INDEX delivery_waiting ON delivery (repo_id) WHERE scanned_at = 0;
@@ -281,6 +289,39 @@ CREATE TABLE alert_digest (
     digest_id   TEXT NOT NULL,
     incident_id TEXT NOT NULL,
     PRIMARY KEY (digest_id, incident_id)
+);
+
+-- How fast one user of one Bitbucket may be asked, shared by all instances of Magpie.
+CREATE TABLE pace (
+    subject      TEXT PRIMARY KEY, -- base URL and token user
+    rate         BIGINT NOT NULL,  -- requests in 1,000 seconds that are made now
+    ceiling      BIGINT NOT NULL,  -- the rate that Bitbucket is known to refuse, in the same unit; 0 = not known
+    free_at      BIGINT NOT NULL,  -- when the last request that was given out is due
+    paused_until BIGINT NOT NULL,  -- Bitbucket asked to send nothing before
+    changed_at   BIGINT NOT NULL
+);
+
+-- One comparison of all monitored repositories with what was scanned, and what it found that no event had announced.
+CREATE TABLE sweep (
+    id         TEXT PRIMARY KEY,
+    reason     TEXT   NOT NULL, -- schedule, start, token, or request
+    down_since BIGINT NOT NULL, -- when Magpie was last alive before an outage of ours; 0 = there was none
+    began_at   BIGINT NOT NULL,
+    ended_at   BIGINT NOT NULL, -- 0 while repositories are still being compared
+    repos      BIGINT NOT NULL, -- to compare
+    compared   BIGINT NOT NULL, -- done, or found to need no comparison any more
+    behind     BIGINT NOT NULL, -- of these, with something new that was then scanned
+    failed     BIGINT NOT NULL  -- of these, given up
+);
+
+-- The Code Insights report on a commit, as it stands at Bitbucket.
+CREATE TABLE insight_report (
+    repo_id     TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
+    commit_hash TEXT   NOT NULL,
+    result      TEXT   NOT NULL, -- pass or fail
+    annotations BIGINT NOT NULL,
+    posted_at   BIGINT NOT NULL,
+    PRIMARY KEY (repo_id, commit_hash)
 );
 
 -- When each recurring task is due next; survives restarts, shared by all instances.

@@ -13,12 +13,14 @@ type PerimeterState string
 
 // The groups. The zero value is all that exist at Bitbucket.
 const (
-	PerimeterAll         PerimeterState = ""
-	PerimeterMonitored   PerimeterState = "monitored"
-	PerimeterUnmonitored PerimeterState = "unmonitored"
-	PerimeterTrouble     PerimeterState = "trouble" // monitored, but hook or history failed, or the repository is out of reach
-	PerimeterPending     PerimeterState = "pending" // monitored, hook or history still to come
-	PerimeterDeleted     PerimeterState = "deleted"
+	PerimeterAll          PerimeterState = ""
+	PerimeterMonitored    PerimeterState = "monitored"
+	PerimeterUnmonitored  PerimeterState = "unmonitored"
+	PerimeterTrouble      PerimeterState = "trouble" // monitored, but hook or history failed, or the repository is out of reach
+	PerimeterPending      PerimeterState = "pending" // monitored, hook or history still to come
+	PerimeterDeleted      PerimeterState = "deleted"
+	PerimeterNeverScanned PerimeterState = "never_scanned" // monitored, and no scan of it has finished yet
+	PerimeterBehind       PerimeterState = "behind"        // monitored, with something known that was not scanned, or never compared
 )
 
 // PerimeterFilter chooses repositories. The zero value chooses all that exist.
@@ -26,7 +28,8 @@ type PerimeterFilter struct {
 	Integration magpie.IntegrationID
 	Project     magpie.ProjectID
 	State       PerimeterState
-	Text        string // part of "KEY/slug", or of the name of the repository or project
+	Hook        magpie.HookState // empty: any
+	Text        string           // part of "KEY/slug", or of the name of the repository or project
 }
 
 // PerimeterRepo is a repository as the perimeter shows it.
@@ -56,11 +59,15 @@ const perimeterFrom = perimeterAnyState + ` AND
 		WHEN 'trouble' THEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable')
 		WHEN 'pending' THEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending')
 		WHEN 'deleted' THEN r.state = 'deleted'
+		WHEN 'never_scanned' THEN r.monitored AND r.state <> 'deleted' AND r.last_scan_at = 0
+		WHEN 'behind' THEN r.monitored AND r.state <> 'deleted' AND (r.compared_at = 0
+			OR EXISTS (SELECT 1 FROM tip t WHERE t.repo_id = r.id AND t.scanned_at = 0)
+			OR EXISTS (SELECT 1 FROM delivery d WHERE d.repo_id = r.id AND d.scanned_at = 0))
 		ELSE r.state <> 'deleted'
-	END`
+	END AND ($5 = '' OR r.hook_state = $5)`
 
 func (f PerimeterFilter) args() []any {
-	return []any{f.Integration, f.Project, likePattern(f.Text), f.State}
+	return []any{f.Integration, f.Project, likePattern(f.Text), f.State, f.Hook}
 }
 
 // PerimeterRepos returns at most limit repositories that the filter chooses, by instance, project key and slug, after
@@ -74,8 +81,8 @@ func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor stri
 	all, err := collect(ctx, tx, readPerimeterRepo, `SELECT `+repoColumns+`, p.name, p.personal, n.base_url,
 		(SELECT count(DISTINCT o.incident_id) FROM occurrence o JOIN incident i ON i.id = o.incident_id
 			WHERE o.repo_id = r.id AND i.status IN ('triggered', 'assigned'))`+perimeterFrom+`
-		AND ($5 OR (n.base_url, p.key, r.slug, r.id) > ($6, $7, $8, $9))
-		ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $10`, args...)
+		AND ($6 OR (n.base_url, p.key, r.slug, r.id) > ($7, $8, $9, $10))
+		ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $11`, args...)
 	if err != nil || len(all) <= limit {
 		return PerimeterPage{Repos: all}, err
 	}

@@ -88,6 +88,8 @@ CREATE TABLE integration (
     sync_error   TEXT    NOT NULL,
     sync_wanted  BIGINT  NOT NULL, -- when a sync was last asked for; one that read an older value runs again
     removing     BOOLEAN NOT NULL, -- hooks are being taken away; gone when that is done
+    auth_refused_at    BIGINT NOT NULL DEFAULT 0, -- last refusal of the token if nothing but refusals came after it; else 0
+    auth_refused_for   BIGINT NOT NULL DEFAULT 0, -- how long it was refused since auth_failing_since, without times when nobody answered
     auth_failing_since BIGINT NOT NULL DEFAULT 0, -- first refusal of the token since it last worked; 0 = it works
     token_expires_at   BIGINT NOT NULL DEFAULT 0, -- 0 = never, or not known
     sync_place         TEXT   NOT NULL DEFAULT '' -- how far an unfinished sync came, as JSON; empty = none is under way
@@ -164,6 +166,7 @@ CREATE TABLE tip (
     scanned_at BIGINT NOT NULL, -- 0: a baseline taken when monitoring began, not itself scanned
     PRIMARY KEY (repo_id, ref)
 );
+CREATE INDEX tip_unscanned ON tip (repo_id) WHERE scanned_at = 0;
 
 -- One signed event. Its hashes are asked for by the scan job that was born with it.
 CREATE TABLE delivery (

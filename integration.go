@@ -19,6 +19,7 @@ const (
 	IntegrationActive       IntegrationState = "active"
 	IntegrationTokenInvalid IntegrationState = "token_invalid" // Bitbucket refuses the token; work waits for a new one
 	IntegrationNoLicence    IntegrationState = "no_licence"    // Bitbucket lets the token's user in no more for want of a licence; work waits
+	IntegrationNoPermission IntegrationState = "no_permission" // the token works but may do no more of what it is for; what can be done still is
 	IntegrationUnreachable  IntegrationState = "unreachable"   // network, TLS or server trouble; retried by itself
 )
 
@@ -36,7 +37,7 @@ type Integration struct {
 	Version     string // as the instance reports it, such as "9.4.3"
 	TokenUser   string // name of the token's owner
 	State       IntegrationState
-	StateReason string // for people; empty while active
+	StateReason string // for people; while active only as long as the token is refused but not yet given up
 	Autoscan    bool   // scan the history of each repository added to the perimeter
 	AutoMonitor bool   // monitor repositories and projects that appear later
 	CreatedBy   UserID

@@ -96,6 +96,9 @@ func (c *Config) check() Problems {
 	}
 	checkEvery("sync_every", c.SyncEvery, 10*time.Second)
 	checkEvery("sweep_every", c.SweepEvery, 10*time.Second)
+	if c.TokenGrace < 0 || c.TokenGrace > 24*time.Hour {
+		bad("token_grace", fmt.Sprintf("%s is no sensible time to wait", c.TokenGrace), "write 10m or another time up to 24h, or 0 to be told at once")
+	}
 	if c.ScanWorkers < 0 || c.ScanWorkers > 256 {
 		bad("scan_workers", fmt.Sprintf("%d is not a number of workers", c.ScanWorkers), "write 1 to 256, or 0 for the default")
 	}

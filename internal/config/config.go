@@ -74,6 +74,11 @@ type Config struct {
 	// pushes that no webhook announced.
 	SweepEvery time.Duration `toml:"sweep_every" default:"1h"`
 
+	// TokenGrace is for how long Bitbucket must keep refusing an access token before that is taken for more than a hiccup:
+	// then people are told and work waits for a new token. Times in which Bitbucket does not answer don't count. 0 tells
+	// them at the first refusal.
+	TokenGrace time.Duration `toml:"token_grace" default:"10m"`
+
 	// ScanWorkers is how many repositories are scanned for their history at once. 0 means half the processors, at least
 	// one. Pushes have workers of their own and never wait for a history scan.
 	ScanWorkers int `toml:"scan_workers" default:"0"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"magpie"
 	"magpie/internal/bitbucket"
@@ -19,9 +20,13 @@ type Probe struct {
 	SysAdmin    string   // "yes", or "unknown" where the instance does not tell; a plain no is refused
 	Projects    int      // that the token can see, personal ones not counted
 	Repos       int      // that the token can see
-	ReposAdmin  int      // of these, that it can put webhooks on
+	Archived    int      // of these, archived, which need no webhook
+	ReposAdmin  int      // of Repos, that it can put webhooks on
 	NoAdmin     []string // up to ten repositories that it can't
 	Installable []magpie.Project
+
+	TokenExpires      time.Time // zero: never, or not known
+	TokenNeverExpires bool      // Bitbucket says that it does not expire
 }
 
 // maxNoAdmin is how many repositories without permission are named.
@@ -123,6 +128,9 @@ func (p *Probe) survey(ctx context.Context, c *bitbucket.Client) error {
 			return err
 		}
 		p.Repos++
+		if info.Repo.State == magpie.RepoArchived {
+			p.Archived++
+		}
 		if !admin[info.Repo.RemoteID] && len(p.NoAdmin) < maxNoAdmin {
 			p.NoAdmin = append(p.NoAdmin, info.Repo.FullName())
 		}

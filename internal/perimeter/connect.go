@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"magpie"
 	"magpie/internal/seal"
@@ -12,9 +13,10 @@ import (
 
 // ConnectInput is what a person enters to connect a Bitbucket.
 type ConnectInput struct {
-	Mode  magpie.Mode
-	URL   string
-	Token magpie.Secret
+	Mode         magpie.Mode
+	URL          string
+	Token        magpie.Secret
+	TokenExpires time.Time // what the person says; zero if they don't. What Bitbucket tells goes before
 }
 
 // Connect checks a Bitbucket and a token as Check does, stores the integration and starts its first sync. In ModeProject
@@ -27,6 +29,7 @@ func (s *Service) Connect(ctx context.Context, actor magpie.User, in ConnectInpu
 	i := magpie.Integration{
 		ID: store.NewID[magpie.IntegrationID](), Mode: in.Mode, BaseURL: probe.BaseURL, Version: probe.Version, TokenUser: probe.TokenUser,
 		State: magpie.IntegrationActive, Autoscan: true, AutoMonitor: true, CreatedBy: actor.ID, CreatedAt: s.opts.Now(),
+		TokenExpiresAt: in.TokenExpires,
 	}
 	sealed, err := s.sealToken(i.ID, in.Token)
 	if err != nil {
@@ -104,41 +107,6 @@ func storeInstallable(ctx context.Context, tx *store.Tx, i magpie.Integration, p
 		}
 	}
 	return nil
-}
-
-// ReplaceToken checks a new token for an integration as Connect would, stores it, and resumes work at once: everything
-// that was pushed meanwhile is looked at.
-func (s *Service) ReplaceToken(ctx context.Context, actor magpie.User, id magpie.IntegrationID, token magpie.Secret) error {
-	i, err := s.integration(ctx, id)
-	if err != nil {
-		return err
-	}
-	probe, err := s.Check(ctx, i.Mode, i.BaseURL, token)
-	if err != nil {
-		return err
-	}
-	sealed, err := s.sealToken(id, token)
-	if err != nil {
-		return err
-	}
-	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.SetIntegrationToken(ctx, id, sealed); err != nil {
-			return err
-		}
-		if err := tx.SetIntegrationIdentity(ctx, id, probe.Version, probe.TokenUser); err != nil {
-			return err
-		}
-		if _, err := tx.SetIntegrationState(ctx, id, magpie.IntegrationActive, "", s.opts.Now()); err != nil {
-			return err
-		}
-		if err := tx.Audit(ctx, actor, "integration.token_replaced", i.BaseURL, "as "+probe.TokenUser); err != nil {
-			return err
-		}
-		if err := tx.SetSchedule(ctx, sweepSchedule, s.opts.Now()); err != nil {
-			return err
-		}
-		return s.wantSync(ctx, tx, id)
-	})
 }
 
 // integration returns an integration that is not being removed.

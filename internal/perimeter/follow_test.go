@@ -298,7 +298,7 @@ func TestTokenDies(t *testing.T) {
 			}
 			must(b.sim.CreateRepo("ALPHA", "More "+itoa(round)))
 			b.token = b.newToken("magpie")
-			if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(b.token.Text)); err != nil {
+			if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(b.token.Text), time.Time{}); err != nil {
 				b.Fatal(err)
 			}
 			b.sync(i.ID)

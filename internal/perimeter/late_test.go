@@ -90,7 +90,7 @@ func TestTroubleWithAReplacedToken(t *testing.T) {
 			return must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(b.ctx, i.ID) }))
 		}
 		old := sealed()
-		if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(b.newToken("magpie").Text)); err != nil {
+		if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(b.newToken("magpie").Text), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		b.eventually("idle jobs", b.jobsIdle)

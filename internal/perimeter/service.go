@@ -35,10 +35,12 @@ type Options struct {
 	// OnTokenInvalid is called in the transaction in which a token turns out to be dead, once each time that happens.
 	// It may be nil.
 	OnTokenInvalid func(context.Context, *store.Tx, magpie.Integration) error
-	SyncEvery      time.Duration    // between full syncs of an integration; 0 means 15 minutes
-	SweepEvery     time.Duration    // between looks at every monitored repository; 0 means 15 minutes
-	Now            func() time.Time // nil means time.Now
-	Log            *slog.Logger
+	// TokenGrace is for how long Bitbucket must keep refusing a token before that counts; 0 means at once.
+	TokenGrace time.Duration
+	SyncEvery  time.Duration    // between full syncs of an integration; 0 means 15 minutes
+	SweepEvery time.Duration    // between looks at every monitored repository; 0 means 15 minutes
+	Now        func() time.Time // nil means time.Now
+	Log        *slog.Logger
 }
 
 const (

@@ -50,6 +50,12 @@ func (tx *Tx) SetIntegrationToken(ctx context.Context, id magpie.IntegrationID, 
 	return err
 }
 
+// SetTokenExpiry stores when an integration's token expires; zero means never, or not known.
+func (tx *Tx) SetTokenExpiry(ctx context.Context, id magpie.IntegrationID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET token_expires_at = $2 WHERE id = $1`, id, micros(at))
+	return err
+}
+
 // SetIntegrationIdentity stores what a probe told: the version and the name of the token's owner.
 func (tx *Tx) SetIntegrationIdentity(ctx context.Context, id magpie.IntegrationID, version, tokenUser string) error {
 	_, err := tx.exec(ctx, `UPDATE integration SET version = $2, token_user = $3

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"magpie"
 	"magpie/internal/access"
@@ -104,7 +105,7 @@ type tokenInput struct {
 }
 
 func (s *server) replaceToken(ctx context.Context, user magpie.User, in *tokenInput) (nothing, error) {
-	return nothing{}, s.Perimeter.ReplaceToken(ctx, user, in.id(), in.Body.Token.Secret)
+	return nothing{}, s.Perimeter.ReplaceToken(ctx, user, in.id(), in.Body.Token.Secret, time.Time{})
 }
 
 func (s *server) syncIntegration(ctx context.Context, user magpie.User, in *IntegrationPath) (nothing, error) {

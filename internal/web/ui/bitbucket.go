@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"magpie"
 	"magpie/internal/perimeter"
@@ -200,7 +201,7 @@ func (s *server) replaceToken(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	err := s.opts.Perimeter.ReplaceToken(r.Context(), userOf(r), integrationID(r), magpie.NewSecret(r.PostForm.Get("token")))
+	err := s.opts.Perimeter.ReplaceToken(r.Context(), userOf(r), integrationID(r), magpie.NewSecret(r.PostForm.Get("token")), time.Time{})
 	if err != nil && magpie.KindOf(err) != magpie.KindInternal && magpie.KindOf(err) != magpie.KindNotFound {
 		p := s.problemOf(r, err)
 		return s.answerBitbucket(w, r, statusOf[p.Kind], p, integrationID(r))

@@ -43,6 +43,51 @@ func (s *Service) SetSwitches(ctx context.Context, actor magpie.User, id magpie.
 	})
 }
 
+// ProjectSettings is what a user may change about one project. What is nil stays as it is.
+type ProjectSettings struct {
+	AutoMonitor *magpie.ProjectDefault // whether repositories that appear in it later are monitored
+	Insights    *bool                  // whether leaks are reported on the commits of open pull requests
+}
+
+// SetProject changes the settings of one project. They count for what happens from now on.
+func (s *Service) SetProject(ctx context.Context, actor magpie.User, id magpie.ProjectID, in ProjectSettings) error {
+	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		p, err := tx.Project(ctx, id)
+		if magpie.KindOf(err) == magpie.KindNotFound {
+			return magpie.Errorf(magpie.KindNotFound, "there is no such project")
+		}
+		if err != nil {
+			return err
+		}
+		i, err := liveIntegration(ctx, tx, p.IntegrationID)
+		if err != nil {
+			return err
+		}
+		if in.AutoMonitor != nil {
+			p.AutoMonitor = *in.AutoMonitor
+		}
+		if in.Insights != nil {
+			p.Insights = *in.Insights
+		}
+		switch p.AutoMonitor {
+		case magpie.ProjectAsIntegration, magpie.ProjectMonitorNew, magpie.ProjectIgnoreNew:
+		default:
+			return &magpie.Error{
+				Kind: magpie.KindInvalid, Field: "auto_monitor", Message: fmt.Sprintf("%q is no default for new repositories", p.AutoMonitor),
+				Hint: "it is on, off, or empty for that of the integration",
+			}
+		}
+		if err := tx.SetProjectSettings(ctx, id, p.AutoMonitor, p.Insights); err != nil {
+			return err
+		}
+		monitor := "as the integration says"
+		if p.AutoMonitor != magpie.ProjectAsIntegration {
+			monitor = string(p.AutoMonitor)
+		}
+		return tx.Audit(ctx, actor, "project.changed", p.Key, fmt.Sprintf("at %s; monitor new repositories: %s; report to Code Insights: %t", i.BaseURL, monitor, p.Insights))
+	})
+}
+
 // AvailableProjects returns the projects that an integration's token can have installed, as of the last sync, by key.
 func (s *Service) AvailableProjects(ctx context.Context, id magpie.IntegrationID) ([]magpie.Project, error) {
 	return store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.Project, error) {

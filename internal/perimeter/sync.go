@@ -268,9 +268,15 @@ func (p *pass) takeNewRepo(ctx context.Context, tx *store.Tx, project magpie.Pro
 }
 
 // watchNew reports whether a repository that is new in a project is monitored without being asked for. All that a project
-// holds when a user chooses it is.
+// holds when a user chooses it is; afterwards the project's own default counts, and where it has none the integration's.
 func (p *pass) watchNew(project magpie.Project) bool {
-	return p.i.AutoMonitor || p.i.Mode == magpie.ModeProject && project.SyncedAt.IsZero()
+	switch {
+	case p.i.Mode == magpie.ModeProject && project.SyncedAt.IsZero():
+		return true
+	case project.AutoMonitor != magpie.ProjectAsIntegration:
+		return project.AutoMonitor == magpie.ProjectMonitorNew
+	}
+	return p.i.AutoMonitor
 }
 
 // missed asks for each repository that the lists did not hold: it may be gone, out of reach, or have slipped from one page

@@ -71,3 +71,10 @@ func (tx *Tx) DeleteProjectsMissed(ctx context.Context, id magpie.IntegrationID,
 		AND NOT (installed AND 'project' = (SELECT mode FROM integration i WHERE i.id = project.integration_id))`, id, syncID)
 	return err
 }
+
+// SetProjectSettings stores whether repositories that appear in a project are monitored, and whether leaks are reported to
+// Bitbucket.
+func (tx *Tx) SetProjectSettings(ctx context.Context, id magpie.ProjectID, autoMonitor magpie.ProjectDefault, insights bool) error {
+	_, err := tx.exec(ctx, `UPDATE project SET auto_monitor = $2, insights = $3 WHERE id = $1`, id, autoMonitor, insights)
+	return err
+}

@@ -92,7 +92,9 @@ CREATE TABLE integration (
     auth_refused_for   BIGINT NOT NULL DEFAULT 0, -- how long it was refused since auth_failing_since, without times when nobody answered
     auth_failing_since BIGINT NOT NULL DEFAULT 0, -- first refusal of the token since it last worked; 0 = it works
     token_expires_at   BIGINT NOT NULL DEFAULT 0, -- 0 = never, or not known
-    sync_place         TEXT   NOT NULL DEFAULT '' -- how far an unfinished sync came, as JSON; empty = none is under way
+    sync_place         TEXT   NOT NULL DEFAULT '', -- how far an unfinished sync came, as JSON; empty = none is under way
+    sweep_id           TEXT   NOT NULL DEFAULT '', -- the sweep that still walks its repositories; empty = none
+    sweep_after        TEXT   NOT NULL DEFAULT ''  -- the last repository that it came to
 );
 -- Two integrations of one instance as a whole would watch everything twice.
 CREATE UNIQUE INDEX integration_whole_instance ON integration (base_url) WHERE mode = 'instance' AND NOT removing;
@@ -312,6 +314,7 @@ CREATE TABLE sweep (
     began_at   BIGINT NOT NULL,
     ended_at   BIGINT NOT NULL, -- 0 while repositories are still being compared
     repos      BIGINT NOT NULL, -- to compare
+    walked     BIGINT NOT NULL DEFAULT 0, -- of these, come to so far
     compared   BIGINT NOT NULL, -- done, or found to need no comparison any more
     behind     BIGINT NOT NULL, -- of these, with something new that was then scanned
     failed     BIGINT NOT NULL  -- of these, given up

@@ -46,7 +46,7 @@ var imports = map[string][]string{
 
 	// beside the flow
 	"internal/access": {engines, adapters},
-	"internal/report": {engines},
+	"internal/report": {"internal/store", engines},
 
 	// the ways in
 	"internal/web/hook": {stages, beside, engines, adapters},
@@ -58,6 +58,7 @@ var imports = map[string][]string{
 	"internal/app":    {everything},
 	"internal/demo":   {everything},
 	"e2e":             {everything},
+	"e2e/bitbucket":   {everything},
 	"cmd/magpie":      {everything},
 	"bench/history":   nil,
 

@@ -69,7 +69,7 @@ func writeCSV(w io.Writer, findings []magpie.Finding, _ Summary, opts Options) e
 
 // cell keeps a spreadsheet from taking text of others for a formula: such a cell starts with a quote.
 func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if s != "" && strings.ContainsAny(s[:1], "=+-@\t\r\n") {
 		return "'" + s
 	}
 	return s

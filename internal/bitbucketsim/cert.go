@@ -28,7 +28,7 @@ type CertKind int
 
 // The certificates a server can show.
 const (
-	CertValid     CertKind = iota // signed by the authority, for localhost and the loopback addresses
+	CertValid     CertKind = iota // signed by the authority, for the host of the base URL, localhost and the loopback addresses
 	CertExpired                   // as CertValid, but it ended a day ago
 	CertWrongHost                 // signed by the authority, for another host
 	CertUntrusted                 // right host and dates, signed by an authority nobody knows
@@ -38,13 +38,14 @@ const (
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	host string // of the base URL, without a port
 
 	mu      sync.Mutex
 	current *tls.Certificate // guarded by mu
 }
 
 // openAuthority reads the authority kept in dir, or makes one and keeps it there.
-func openAuthority(dir string) (*authority, error) {
+func openAuthority(dir, host string) (*authority, error) {
 	a, err := readAuthority(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		if a, err = newAuthority(); err == nil {
@@ -53,6 +54,10 @@ func openAuthority(dir string) (*authority, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the certificate authority: %w", err)
+	}
+	a.host = host
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		a.host = bare
 	}
 	return a, a.use(CertValid)
 }
@@ -65,7 +70,7 @@ func newAuthority() (*authority, error) {
 	now := time.Now()
 	tmpl := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Simulated Bitbucket CA"},
-		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.AddDate(5, 0, 0),
+		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.AddDate(20, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
@@ -126,8 +131,8 @@ func (a *authority) issue(from, to time.Time, hosts ...string) (*tls.Certificate
 
 // use makes new connections see a certificate of the given kind.
 func (a *authority) use(kind CertKind) error {
-	signer, from, to := a, time.Now().Add(-24*time.Hour), time.Now().AddDate(1, 0, 0)
-	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	signer, from, to := a, time.Now().Add(-24*time.Hour), time.Now().AddDate(15, 0, 0)
+	hosts := []string{a.host, "localhost", "127.0.0.1", "::1"}
 	switch kind {
 	case CertExpired:
 		from, to = from.Add(-24*time.Hour), from
@@ -172,7 +177,7 @@ func (s *Server) IssueCertificate(hosts ...string) (tls.Certificate, error) {
 	if len(hosts) == 0 {
 		return tls.Certificate{}, errors.New("a certificate needs a host")
 	}
-	cert, err := s.ca.issue(time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0), hosts...)
+	cert, err := s.ca.issue(time.Now().Add(-time.Hour), time.Now().AddDate(15, 0, 0), hosts...)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -247,6 +247,9 @@ func (s *Server) GC(id int) error {
 	}
 	r.git.Lock()
 	defer r.git.Unlock()
+	if err := s.ownObjects(id); err != nil {
+		return err
+	}
 	_, err := s.git(context.Background(), id, nil, "gc", "--quiet", "--prune=now")
 	return err
 }

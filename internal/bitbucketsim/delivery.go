@@ -76,6 +76,7 @@ type engine struct {
 	mu       sync.Mutex
 	wake     *sync.Cond
 	stopped  bool
+	timers   map[*message]*time.Timer // of delayed deliveries
 	mode     DeliveryMode
 	queue    []*message
 	held     []*message
@@ -95,7 +96,7 @@ func newEngine(s *Server) (*engine, error) {
 	if s.opt.WebhookRoots != nil && !roots.AppendCertsFromPEM(s.opt.WebhookRoots) {
 		return nil, errors.New("Options.WebhookRoots holds no PEM certificate")
 	}
-	e := &engine{s: s, breakers: map[int]*breaker{}, changed: make(chan struct{})}
+	e := &engine{s: s, breakers: map[int]*breaker{}, timers: map[*message]*time.Timer{}, changed: make(chan struct{})}
 	e.wake = sync.NewCond(&e.mu)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.verified = e.client(&tls.Config{RootCAs: roots})
@@ -103,11 +104,14 @@ func newEngine(s *Server) (*engine, error) {
 	return e, nil
 }
 
-// client sends to one host over five connections at most and follows no redirect.
+// client follows no redirect and asks for no compression.
 func (e *engine) client(conf *tls.Config) *http.Client {
+	n := e.s.opt.WebhookConnections
 	return &http.Client{
-		Timeout:       e.s.opt.WebhookTimeout,
-		Transport:     &http.Transport{TLSClientConfig: conf, MaxConnsPerHost: max(5, e.s.opt.WebhookThreads), MaxIdleConnsPerHost: 5},
+		Timeout: e.s.opt.WebhookTimeout,
+		Transport: &http.Transport{
+			TLSClientConfig: conf, MaxConnsPerHost: n, MaxIdleConnsPerHost: n, DialContext: e.s.opt.WebhookDial, DisableCompression: true,
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -121,6 +125,9 @@ func (e *engine) start() {
 func (e *engine) stop() {
 	e.mu.Lock()
 	e.stopped = true
+	for _, t := range e.timers {
+		t.Stop()
+	}
 	e.wake.Broadcast()
 	e.mu.Unlock()
 	e.cancel()
@@ -249,10 +256,13 @@ func (e *engine) enqueue(m *message) {
 		e.push(m)
 		return
 	}
-	time.AfterFunc(e.mode.Delay, func() {
+	e.timers[m] = time.AfterFunc(e.mode.Delay, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.push(m)
+		delete(e.timers, m)
+		if !e.stopped {
+			e.push(m)
+		}
 	})
 }
 

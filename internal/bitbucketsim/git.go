@@ -9,22 +9,16 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// gitBinary is looked up once; http-backend is a subcommand of it.
-var gitBinary = sync.OnceValues(func() (string, error) { return exec.LookPath("git") })
 
 // serveGit answers /scm/{key}/{slug}.git/… by `git http-backend` behind the authentication wall.
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
-	s.gits.Add(1)
-	defer s.gits.Done()
 	who := s.identify(r)
 	if get(&s.faults, &s.faults.noHTTP) {
 		gitRefuse(w, http.StatusNotFound, "HTTP(S) hosting is disabled")
 		return
 	}
-	if s.limited(w, who) {
+	if s.limits.countsGit() && s.limited(w, who) {
 		return
 	}
 	repo, pushing := s.gitTarget(w, r, who)
@@ -32,7 +26,9 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !pushing {
-		s.backend(w, r, repo, who)
+		if !s.listed(w, r, repo) {
+			s.backend(w, r, repo, who)
+		}
 		return
 	}
 	err := s.observed(repo, who.user, func() error {
@@ -97,7 +93,7 @@ func gitRefuse(w http.ResponseWriter, status int, text string) {
 
 // backend runs git http-backend for one request, streaming both ways.
 func (s *Server) backend(w http.ResponseWriter, r *http.Request, target *repo, who identity) {
-	git, err := gitBinary()
+	git, err := exec.LookPath("git") // http-backend is a subcommand of it
 	if err != nil {
 		gitRefuse(w, http.StatusInternalServerError, "git is not installed")
 		return

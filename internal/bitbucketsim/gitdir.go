@@ -66,13 +66,17 @@ func (s *Server) gitEnv(extra ...string) []string {
 
 // git runs git in a repository and returns what it prints.
 func (s *Server) git(ctx context.Context, id int, stdin io.Reader, args ...string) ([]byte, error) {
+	return s.gitIn(ctx, s.gitDir(id), stdin, args...)
+}
+
+func (s *Server) gitIn(ctx context.Context, dir string, stdin io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir, cmd.Env, cmd.Stdin = s.gitDir(id), s.gitEnv("GIT_DIR=."), stdin
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, s.gitEnv("GIT_DIR=."), stdin
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("git %s in repository %d: %w: %s", args[0], id, err, bytes.TrimSpace(stderr.Bytes()))
+		return nil, fmt.Errorf("git %s in repository %s: %w: %s", args[0], filepath.Base(dir), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return out, nil
 }
@@ -113,6 +117,11 @@ func looseRef(dir, path string, found map[string]string) error {
 }
 
 func packedRefs(path string, found map[string]string) error {
+	return peeledRefs(path, found, map[string]string{})
+}
+
+// peeledRefs reads packed refs, and what the annotated tags among them lead to.
+func peeledRefs(path string, found, peeled map[string]string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -122,10 +131,14 @@ func packedRefs(path string, found map[string]string) error {
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
+	last := ""
 	for lines.Scan() {
-		hash, name, ok := strings.Cut(lines.Text(), " ")
-		if ok && !strings.HasPrefix(hash, "#") && !strings.HasPrefix(hash, "^") {
-			found[name] = hash
+		if to, ok := strings.CutPrefix(lines.Text(), "^"); ok {
+			peeled[last] = to
+			continue
+		}
+		if hash, name, ok := strings.Cut(lines.Text(), " "); ok && !strings.HasPrefix(hash, "#") {
+			found[name], last = hash, name
 		}
 	}
 	return lines.Err()

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// RateLimit is a token bucket per user.
+// RateLimit is a token bucket per user, from which REST and git requests take alike.
 type RateLimit struct {
 	Capacity   int     // requests at once; 0 switches the limit off
 	FillRate   float64 // requests a second
 	RetryAfter int     // seconds to say in Retry-After; default 5, as observed
 	HTTPDate   bool    // say Retry-After as a date
+	NoAfter    bool    // say no Retry-After at all
+	SpareGit   bool    // git requests do not count and are never refused
 	Empty      bool    // answer with an empty body
 	Exempt     []string
 }
@@ -63,6 +65,20 @@ func (l *limiter) take(user string, now time.Time) (RateLimit, bool) {
 	return l.set, true
 }
 
+// after is the text of Retry-After.
+func (l RateLimit) after(now time.Time) string {
+	if l.HTTPDate {
+		return now.Add(time.Duration(l.RetryAfter) * time.Second).UTC().Format(http.TimeFormat)
+	}
+	return strconv.Itoa(l.RetryAfter)
+}
+
+func (l *limiter) countsGit() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.set.SpareGit
+}
+
 // limited answers 429 when the caller's bucket is empty. Anonymous callers have none.
 func (c *call) limited() bool { return c.s.limited(c.w, c.who) }
 
@@ -74,11 +90,9 @@ func (s *Server) limited(w http.ResponseWriter, who identity) bool {
 	if ok {
 		return false
 	}
-	after := strconv.Itoa(set.RetryAfter)
-	if set.HTTPDate {
-		after = s.now().Add(time.Duration(set.RetryAfter) * time.Second).UTC().Format(http.TimeFormat)
+	if !set.NoAfter {
+		w.Header().Set("Retry-After", set.after(s.now()))
 	}
-	w.Header().Set("Retry-After", after)
 	f := Failure{Status: http.StatusTooManyRequests, Body: BodyEmpty}
 	if !set.Empty {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")

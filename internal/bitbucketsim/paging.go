@@ -2,6 +2,7 @@ package bitbucketsim
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -117,6 +118,31 @@ func plain[T, V any](c *call, rows []T, view func(T) V) (any, error) {
 	if !p.IsLastPage {
 		p.NextPageStart = &to
 	}
+	return p, nil
+}
+
+// newest pages backwards over rows that match, without reading more of them than the page needs.
+func newest[T, V any](c *call, rows []T, match func(T) bool, view func(T) V) (any, error) {
+	start, limit, err := c.window(defaultLimit)
+	if err != nil {
+		return nil, err
+	}
+	p := page{Limit: limit, Start: start, IsLastPage: true}
+	values, seen := []V{}, 0
+	for _, row := range slices.Backward(rows) {
+		if !match(row) {
+			continue
+		}
+		if seen++; seen > start+limit {
+			next := start + limit
+			p.IsLastPage, p.NextPageStart = false, &next
+			break
+		}
+		if seen > start {
+			values = append(values, view(row))
+		}
+	}
+	p.Values, p.Size = values, len(values)
 	return p, nil
 }
 

@@ -103,13 +103,23 @@ func (c *call) listProjects() (any, error) {
 		}
 	}
 	name := strings.ToLower(c.query("name"))
+	rows := c.s.orderedProjects()
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
-	rows := slices.SortedFunc(slices.Values(c.s.st.Projects), compareProjects)
 	return filtered(c, rows, func(p *project) bool {
 		return p.OwnerID == 0 && strings.Contains(strings.ToLower(p.Name), name) &&
 			(need == read && c.s.projectVisible(c.who, p) || c.s.projectLevel(c.who, p) >= need)
 	}, func(p *project) *projectView { return c.s.projectView(p, true) })
+}
+
+// orderedProjects returns all projects sorted; the slice is shared and never changed.
+func (s *Server) orderedProjects() []*project {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.index.projectOrder == nil {
+		s.index.projectOrder = slices.SortedFunc(slices.Values(s.st.Projects), compareProjects)
+	}
+	return s.index.projectOrder
 }
 
 func compareProjects(a, b *project) int {

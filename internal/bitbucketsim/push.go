@@ -78,7 +78,7 @@ func (s *Server) Push(p Push) (Pushed, error) {
 	if err := w.push(p); err != nil {
 		return Pushed{}, fmt.Errorf("pushing to repository %d: %w", r.ID, err)
 	}
-	ids, err := s.fastImport(r.ID, &w.out, len(p.Commits))
+	ids, err := s.fastImport(s.gitDir(r.ID), &w.out, len(p.Commits))
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -142,14 +142,14 @@ func diffRefs(before, after map[string]string) []Change {
 }
 
 // fastImport feeds git fast-import and returns the ids of the marked commits.
-func (s *Server) fastImport(id int, in *bytes.Buffer, commits int) ([]string, error) {
+func (s *Server) fastImport(dir string, in *bytes.Buffer, commits int) ([]string, error) {
 	marks, err := os.CreateTemp(s.dir, "marks-")
 	if err != nil {
 		return nil, fmt.Errorf("making a marks file: %w", err)
 	}
 	defer os.Remove(marks.Name())
 	defer marks.Close()
-	if _, err := s.git(context.Background(), id, in, "fast-import", "--quiet", "--force", "--done", "--date-format=raw", "--export-marks="+marks.Name()); err != nil {
+	if _, err := s.gitIn(context.Background(), dir, in, "fast-import", "--quiet", "--force", "--done", "--date-format=raw", "--export-marks="+marks.Name()); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(marks.Name())

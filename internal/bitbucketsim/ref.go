@@ -188,13 +188,7 @@ func (c *call) listActivities() (any, error) {
 	ref := c.query("ref")
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
-	var rows []activity
-	for _, a := range slices.Backward(r.Activities) {
-		if ref == "" || a.Change.Ref == ref {
-			rows = append(rows, a)
-		}
-	}
-	return plain(c, rows, func(a activity) activityView {
+	return newest(c, r.Activities, func(a activity) bool { return ref == "" || a.Change.Ref == ref }, func(a activity) activityView {
 		u := c.s.userView(c.s.index.userByID[a.UserID], true)
 		return activityView{a.ID, millis(a.Date), u, a.Trigger, c.s.repoView(r, true), makeChange(a.Change)}
 	})

@@ -178,7 +178,7 @@ func (c *call) listProjectRepos() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.pageRepos(func(r *repo) bool { return r.ProjectID == p.ID && c.s.repoLevel(c.who, r) >= read })
+	return c.pageRepos(c.s.orderedIn(p.ID), func(r *repo) bool { return r.ProjectID == p.ID && c.s.repoLevel(c.who, r) >= read })
 }
 
 func (c *call) listForks() (any, error) {
@@ -186,7 +186,10 @@ func (c *call) listForks() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.pageRepos(func(r *repo) bool { return r.OriginID == origin.ID && c.s.repoLevel(c.who, r) >= read })
+	c.s.mu.RLock()
+	forks := slices.SortedFunc(slices.Values(c.s.index.forksOf[origin.ID]), c.s.compareRepos)
+	c.s.mu.RUnlock()
+	return c.pageRepos(forks, func(r *repo) bool { return c.s.repoLevel(c.who, r) >= read })
 }
 
 func (c *call) listRepos() (any, error) {
@@ -197,12 +200,11 @@ func (c *call) listRepos() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.pageRepos(match)
+	return c.pageRepos(c.s.orderedRepos(), match)
 }
 
-// pageRepos pages over the repositories in order of project and name.
-func (c *call) pageRepos(match func(*repo) bool) (any, error) {
-	rows := c.s.orderedRepos()
+// pageRepos pages over sorted repositories.
+func (c *call) pageRepos(rows []*repo, match func(*repo) bool) (any, error) {
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
 	exists := func(r *repo) bool { return c.s.index.repoByID[r.ID] == r && match(r) }
@@ -214,17 +216,30 @@ func (s *Server) orderedRepos() []*repo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.index.repoOrder == nil {
-		s.index.repoOrder = slices.SortedFunc(slices.Values(s.st.Repos), func(a, b *repo) int {
-			if a.ProjectID != b.ProjectID {
-				return compareProjects(s.index.projectByID[a.ProjectID], s.index.projectByID[b.ProjectID])
-			}
-			if n := strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)); n != 0 {
-				return n
-			}
-			return a.ID - b.ID
-		})
+		s.index.repoOrder = slices.SortedFunc(slices.Values(s.st.Repos), s.compareRepos)
 	}
 	return s.index.repoOrder
+}
+
+// orderedIn returns a project's repositories sorted; the slice is shared and never changed.
+func (s *Server) orderedIn(project int) []*repo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.index.orderIn[project] == nil {
+		s.index.orderIn[project] = slices.SortedFunc(slices.Values(s.index.reposIn[project]), s.compareRepos)
+	}
+	return s.index.orderIn[project]
+}
+
+// compareRepos orders by project and name; s.mu must be held.
+func (s *Server) compareRepos(a, b *repo) int {
+	if a.ProjectID != b.ProjectID {
+		return compareProjects(s.index.projectByID[a.ProjectID], s.index.projectByID[b.ProjectID])
+	}
+	if n := strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)); n != 0 {
+		return n
+	}
+	return a.ID - b.ID
 }
 
 // repoFilter reads the filters of /repos. Those that the version does not know are ignored, as unknown query

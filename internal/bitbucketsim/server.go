@@ -1,6 +1,7 @@
 package bitbucketsim
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,18 +22,25 @@ type Options struct {
 	Version       string           // "major.minor.patch"; default "9.4.0"
 	ContextPath   string           // such as "/bitbucket"; default none
 	Addr          string           // loopback address to listen on; default "127.0.0.1:0"
+	Listener      net.Listener     // takes connections instead of Addr, such as a Pipe; the server closes it
+	Host          string           // host and port of the base URL; default the address, "bitbucket.example.com" on a Pipe
 	DataDir       string           // where repositories and state are kept; default a temporary directory
 	Zone          *time.Location   // the server's zone, seen in webhook dates; default UTC
 	Now           func() time.Time // the clock for tokens, breakers, rate limits and dates; default time.Now
 	Seed          uint64           // seeds every random choice (failures, dropped deliveries); default 1
 	DefaultBranch string           // default branch of new repositories; default "main"
 
-	WebhookThreads  int           // delivery workers, plugin.webhooks.io.threads; default 3
-	WebhookInFlight int           // deliveries waiting or running above which new ones are skipped; default 250
-	WebhookTimeout  time.Duration // for one delivery; default 20 s
-	WebhookRoots    []byte        // PEM of authorities the delivery engine trusts besides its own and the system's
-	DeliveryLog     int           // deliveries kept for Deliveries, the oldest are forgotten; default 10000
+	WebhookThreads     int           // delivery workers, plugin.webhooks.io.threads; default 3
+	WebhookConnections int           // connections to one receiver, plugin.webhooks.http.connection.host.max; default 5
+	WebhookInFlight    int           // deliveries waiting or running above which new ones are skipped; default 250
+	WebhookTimeout     time.Duration // for one delivery; default 20 s
+	WebhookRoots       []byte        // PEM of authorities the delivery engine trusts besides its own and the system's
+	WebhookDial        DialFunc      // connects to receivers; default the network
+	DeliveryLog        int           // deliveries kept for Deliveries, the oldest are forgotten; default 10000
 }
+
+// DialFunc makes a connection, as the field of http.Transport does.
+type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Server is a running simulated Bitbucket. Its methods may be called from many goroutines.
 type Server struct {
@@ -48,7 +56,8 @@ type Server struct {
 	closing sync.Once
 	closed  error
 	hooks   *engine
-	gits    sync.WaitGroup // git processes of running requests
+	serving sync.WaitGroup // the loop that accepts connections
+	conns   sync.WaitGroup // open connections, each with what it is asked
 
 	mu    sync.RWMutex
 	st    state
@@ -57,6 +66,7 @@ type Server struct {
 	faults  faults
 	limits  limiter
 	counter counter
+	adverts adverts
 
 	rndMu sync.Mutex
 	rnd   *rand.Rand
@@ -90,6 +100,7 @@ func withDefaults(opt Options) Options {
 	setDefault(&opt.Seed, 1)
 	setDefault(&opt.DefaultBranch, "main")
 	setDefault(&opt.WebhookThreads, 3)
+	setDefault(&opt.WebhookConnections, 5)
 	setDefault(&opt.WebhookInFlight, 250)
 	setDefault(&opt.WebhookTimeout, 20*time.Second)
 	setDefault(&opt.DeliveryLog, 10000)
@@ -124,7 +135,22 @@ func (s *Server) openDir() error {
 
 func (s *Server) open() error {
 	var err error
-	if s.ca, err = openAuthority(s.dir); err != nil {
+	if s.ln, err = s.listener(); err != nil {
+		return err
+	}
+	if err := s.openRest(); err != nil {
+		s.ln.Close()
+		return err
+	}
+	s.serve()
+	return nil
+}
+
+func (s *Server) openRest() error {
+	var err error
+	host := orElse(s.opt.Host, hostOf(s.ln))
+	s.base = "https://" + host + s.opt.ContextPath
+	if s.ca, err = openAuthority(s.dir, host); err != nil {
 		return err
 	}
 	if err := s.makeTemplate(); err != nil {
@@ -133,43 +159,66 @@ func (s *Server) open() error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	if s.hooks, err = newEngine(s); err != nil {
-		return err
-	}
-	return s.listen()
+	s.hooks, err = newEngine(s)
+	return err
 }
 
-func (s *Server) listen() error {
-	ln, err := net.Listen("tcp", s.opt.Addr)
-	if err != nil {
-		return fmt.Errorf("listening on %s: %w", s.opt.Addr, err)
+// listener opens or takes over where connections come from.
+func (s *Server) listener() (net.Listener, error) {
+	ln := s.opt.Listener
+	if ln == nil {
+		var err error
+		if ln, err = net.Listen("tcp", s.opt.Addr); err != nil {
+			return nil, fmt.Errorf("listening on %s: %w", s.opt.Addr, err)
+		}
 	}
-	if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+	if at, ok := ln.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
 		ln.Close()
-		return errors.New("a simulated Bitbucket listens on loopback addresses only")
+		return nil, errors.New("a simulated Bitbucket listens on loopback addresses only")
 	}
-	s.ln = ln
-	s.base = "https://" + ln.Addr().String() + s.opt.ContextPath
+	return ln, nil
+}
+
+// hostOf is the host of the base URL when nobody chose one.
+func hostOf(ln net.Listener) string {
+	if at, ok := ln.Addr().(*net.TCPAddr); ok {
+		return at.String()
+	}
+	return "bitbucket.example.com"
+}
+
+func (s *Server) serve() {
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		TLSConfig:         &tls.Config{GetCertificate: s.ca.certificate},
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          quiet,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only, as the real one
+		ConnState:         s.connected,
 	}
-	go s.http.ServeTLS(ln, "", "")
+	s.serving.Go(func() { s.http.ServeTLS(s.ln, "", "") })
 	s.hooks.start()
-	return nil
+}
+
+// connected counts connections, so that Close can wait for what they do.
+func (s *Server) connected(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Done()
+	}
 }
 
 // Close stops the server and its deliveries, writes the state when Options.DataDir was given, and otherwise removes
-// everything. It may be called more than once.
+// everything. Nothing it started runs on afterwards. It may be called more than once.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
 		err := s.http.Close()
-		s.gits.Wait()
 		s.hooks.stop()
+		s.serving.Wait()
+		s.conns.Wait()
 		if s.tempDir {
 			err = errors.Join(err, os.RemoveAll(s.dir))
 		} else {
@@ -193,11 +242,18 @@ func (s *Server) CACertificate() []byte { return s.ca.pem() }
 // data directory.
 func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
 
-// Client returns an HTTP client that trusts this server's authority only.
+// Client returns an HTTP client that trusts this server's authority only. Where the listener is one that can dial
+// itself, such as a Pipe, the client connects there whatever the host.
 func (s *Server) Client() *http.Client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.CACertificate())
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	if d, ok := s.ln.(interface {
+		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	}); ok {
+		t.DialContext = d.DialContext
+	}
+	return &http.Client{Transport: t}
 }
 
 func (s *Server) now() time.Time { return s.opt.Now() }

@@ -34,10 +34,13 @@ type index struct {
 	projectByID  map[int]*project
 	repoByPath   map[string]*repo // "KEY/slug", key upper-cased, slug lower-cased
 	repoByID     map[int]*repo
-	reposIn      map[int][]*repo // by project id, in order of name
+	reposIn      map[int][]*repo // by project id
 	tokenByText  map[string]*token
 	hooksOf      map[scope][]*webhook
-	repoOrder    []*repo // by project and name; nil when stale
+	repoOrder    []*repo         // by project and name; nil when stale
+	projectOrder []*project      // by name; nil when stale
+	orderIn      map[int][]*repo // reposIn sorted by name, by project id; none when stale
+	forksOf      map[int][]*repo // by id of the origin
 }
 
 // level is how much somebody may do with a project or repository.
@@ -156,7 +159,7 @@ func (s *Server) reindex() {
 		userBySlug: map[string]*user{}, userByName: map[string]*user{}, userByEmail: map[string]*user{}, userByID: map[int]*user{},
 		projectByKey: map[string]*project{}, projectByID: map[int]*project{},
 		repoByPath: map[string]*repo{}, repoByID: map[int]*repo{}, reposIn: map[int][]*repo{},
-		tokenByText: map[string]*token{}, hooksOf: map[scope][]*webhook{},
+		orderIn: map[int][]*repo{}, forksOf: map[int][]*repo{}, tokenByText: map[string]*token{}, hooksOf: map[scope][]*webhook{},
 	}
 	for _, u := range s.st.Users {
 		s.indexUser(u)
@@ -185,6 +188,7 @@ func (s *Server) indexUser(u *user) {
 
 func (s *Server) indexProject(p *project) {
 	s.index.projectByKey[strings.ToUpper(p.Key)], s.index.projectByID[p.ID] = p, p
+	s.index.projectOrder, s.index.repoOrder = nil, nil
 }
 
 func (s *Server) indexRepo(r *repo) {
@@ -193,14 +197,24 @@ func (s *Server) indexRepo(r *repo) {
 	}
 	s.index.repoByPath[s.repoPath(r)], s.index.repoByID[r.ID] = r, r
 	s.index.reposIn[r.ProjectID] = append(s.index.reposIn[r.ProjectID], r)
+	if r.OriginID != 0 {
+		s.index.forksOf[r.OriginID] = append(s.index.forksOf[r.OriginID], r)
+	}
+	s.staleOrder(r)
+}
+
+func (s *Server) staleOrder(r *repo) {
 	s.index.repoOrder = nil
+	delete(s.index.orderIn, r.ProjectID)
 }
 
 func (s *Server) unindexRepo(r *repo) {
 	delete(s.index.repoByPath, s.repoPath(r))
 	delete(s.index.repoByID, r.ID)
-	s.index.reposIn[r.ProjectID] = slices.DeleteFunc(s.index.reposIn[r.ProjectID], func(x *repo) bool { return x == r })
-	s.index.repoOrder = nil
+	same := func(x *repo) bool { return x == r }
+	s.index.reposIn[r.ProjectID] = slices.DeleteFunc(s.index.reposIn[r.ProjectID], same)
+	s.index.forksOf[r.OriginID] = slices.DeleteFunc(s.index.forksOf[r.OriginID], same)
+	s.staleOrder(r)
 }
 
 // snapshot returns a copy of a repository that may be read without s.mu, or nil.

@@ -111,6 +111,7 @@ CREATE TABLE project (
     seen_in_sync   TEXT    NOT NULL, -- the sync that last saw it
     auto_monitor   TEXT    NOT NULL DEFAULT '', -- whether new repositories are monitored: on, off, or empty = as the integration
     insights       BOOLEAN NOT NULL DEFAULT FALSE, -- report leaks on commits of open pull requests
+    insights_error TEXT    NOT NULL DEFAULT '', -- why Bitbucket takes no such report; empty while it does
     UNIQUE (integration_id, remote_id)
 );
 
@@ -261,6 +262,7 @@ CREATE TABLE occurrence (
     UNIQUE (incident_id, repo_id, file, commit_hash, line_start, column_start)
 );
 CREATE INDEX occurrence_place ON occurrence (repo_id, file);
+CREATE INDEX occurrence_blob ON occurrence (blob_hash);
 
 CREATE TABLE incident_event (
     id          TEXT PRIMARY KEY,
@@ -320,15 +322,30 @@ CREATE TABLE sweep (
     failed     BIGINT NOT NULL  -- of these, given up
 );
 
--- The Code Insights report on a commit, as it stands at Bitbucket.
+-- The Code Insights report on the source commit of open pull requests, as it stands at Bitbucket.
 CREATE TABLE insight_report (
-    repo_id     TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
-    commit_hash TEXT   NOT NULL,
-    result      TEXT   NOT NULL, -- pass or fail
-    annotations BIGINT NOT NULL,
-    posted_at   BIGINT NOT NULL,
+    repo_id       TEXT    NOT NULL REFERENCES repo (id) ON DELETE CASCADE, -- the pull requests' target
+    commit_hash   TEXT    NOT NULL,
+    result        TEXT    NOT NULL, -- pass or fail; empty until it was sent
+    annotations   BIGINT  NOT NULL,
+    posted_at     BIGINT  NOT NULL, -- 0 = never
+    via_repo_id   TEXT    NOT NULL DEFAULT '', -- the repository and ref from which the job that updates it sets out
+    via_ref       TEXT    NOT NULL DEFAULT '',
+    digest        TEXT    NOT NULL DEFAULT '', -- of what was sent; empty while it is not known what stands there
+    claimed_until BIGINT  NOT NULL DEFAULT 0, -- one job at a time may send it; 0 = free
+    wanted        BOOLEAN NOT NULL DEFAULT FALSE, -- a job that will send it anew is on its way
     PRIMARY KEY (repo_id, commit_hash)
 );
+
+-- The incidents that a report counted, so that it is sent anew when one of them is closed or opened again.
+CREATE TABLE insight_incident (
+    repo_id     TEXT NOT NULL,
+    commit_hash TEXT NOT NULL,
+    incident_id TEXT NOT NULL,
+    PRIMARY KEY (repo_id, commit_hash, incident_id),
+    FOREIGN KEY (repo_id, commit_hash) REFERENCES insight_report (repo_id, commit_hash) ON DELETE CASCADE
+);
+CREATE INDEX insight_incident_incident ON insight_incident (incident_id);
 
 -- When each recurring task is due next; survives restarts, shared by all instances.
 CREATE TABLE schedule (

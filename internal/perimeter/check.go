@@ -27,6 +27,16 @@ type Probe struct {
 
 	TokenExpires      time.Time // zero: never, or not known
 	TokenNeverExpires bool      // Bitbucket says that it does not expire
+
+	admin map[int64]bool // Bitbucket's ids of the repositories counted in ReposAdmin
+}
+
+// expiry returns when the token expires: as Bitbucket says, or else as a person does.
+func (p *Probe) expiry(said time.Time) time.Time {
+	if p.TokenNeverExpires || !p.TokenExpires.IsZero() {
+		return p.TokenExpires
+	}
+	return said
 }
 
 // maxNoAdmin is how many repositories without permission are named.
@@ -68,7 +78,12 @@ func (s *Service) Check(ctx context.Context, mode magpie.Mode, rawURL string, to
 	if err := p.survey(ctx, c); err != nil {
 		return Probe{}, err
 	}
-	return p, p.sufficient(mode)
+	if err := p.sufficient(mode); err != nil {
+		return p, err
+	}
+	expires, known := s.tokenExpiry(ctx, c)
+	p.TokenExpires, p.TokenNeverExpires = expires, known && expires.IsZero()
+	return p, nil
 }
 
 // checkTokenText refuses what can't be a token before it is sent anywhere.
@@ -117,12 +132,12 @@ func (p *Probe) survey(ctx context.Context, c *bitbucket.Client) error {
 		}
 		p.Projects++
 	}
-	admin := map[int64]bool{}
+	p.admin = map[int64]bool{}
 	var err error
-	if p.Installable, err = installable(ctx, c, admin); err != nil {
+	if p.Installable, err = installable(ctx, c, p.admin); err != nil {
 		return err
 	}
-	p.ReposAdmin = len(admin)
+	p.ReposAdmin = len(p.admin)
 	for info, err := range c.AllRepos(ctx, bitbucket.ScopeVisible) {
 		if err != nil {
 			return err
@@ -131,7 +146,7 @@ func (p *Probe) survey(ctx context.Context, c *bitbucket.Client) error {
 		if info.Repo.State == magpie.RepoArchived {
 			p.Archived++
 		}
-		if !admin[info.Repo.RemoteID] && len(p.NoAdmin) < maxNoAdmin {
+		if !p.admin[info.Repo.RemoteID] && len(p.NoAdmin) < maxNoAdmin {
 			p.NoAdmin = append(p.NoAdmin, info.Repo.FullName())
 		}
 	}

@@ -29,7 +29,7 @@ func (s *Service) Connect(ctx context.Context, actor magpie.User, in ConnectInpu
 	i := magpie.Integration{
 		ID: store.NewID[magpie.IntegrationID](), Mode: in.Mode, BaseURL: probe.BaseURL, Version: probe.Version, TokenUser: probe.TokenUser,
 		State: magpie.IntegrationActive, Autoscan: true, AutoMonitor: true, CreatedBy: actor.ID, CreatedAt: s.opts.Now(),
-		TokenExpiresAt: in.TokenExpires,
+		TokenExpiresAt: probe.expiry(in.TokenExpires),
 	}
 	sealed, err := s.sealToken(i.ID, in.Token)
 	if err != nil {
@@ -50,6 +50,9 @@ func (s *Service) Connect(ctx context.Context, actor magpie.User, in ConnectInpu
 		}
 		detail := fmt.Sprintf("%s level, as %s, Bitbucket %s; administers %d of %d repositories", i.Mode, i.TokenUser, i.Version, probe.ReposAdmin, probe.Repos)
 		if err := tx.Audit(ctx, actor, "integration.connected", i.BaseURL, detail); err != nil {
+			return err
+		}
+		if err := s.announceExpiry(ctx, tx, i, s.opts.Now()); err != nil {
 			return err
 		}
 		if err := tx.AddSchedule(ctx, syncSchedule(i.ID), s.opts.Now().Add(s.opts.SyncEvery)); err != nil {

@@ -56,6 +56,9 @@ func (s *Service) prepare(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := tx.AddSchedule(ctx, expirySchedule, s.opts.Now()); err != nil {
+			return err
+		}
 		return tx.SetSchedule(ctx, sweepSchedule, s.opts.Now())
 	})
 }
@@ -77,6 +80,9 @@ func (s *Service) Tick(ctx context.Context) error {
 
 // start claims a due task and enqueues its job. Tasks of other stages are left alone.
 func (s *Service) start(ctx context.Context, tx *store.Tx, name string, now time.Time) error {
+	if name == expirySchedule {
+		return s.announceExpiries(ctx, tx, now)
+	}
 	id, isSync := strings.CutPrefix(name, syncPrefix)
 	if !isSync && name != sweepSchedule {
 		return nil

@@ -32,9 +32,12 @@ type Options struct {
 	HTTP      *http.Client // guarded, with a time limit
 	PublicURL string       // where Bitbucket reaches us, without a trailing slash
 	Scans     Scans
-	// OnTokenInvalid is called in the transaction in which a token turns out to be dead, once each time that happens.
-	// It may be nil.
+	// OnTokenInvalid is called in the transaction in which an integration gets into a state in which its token keeps it from
+	// working: invalid, no licence or no permission, which its State says. It may be nil.
 	OnTokenInvalid func(context.Context, *store.Tx, magpie.Integration) error
+	// OnTokenExpires is called when a token expires within so many days, again and again while that is so, with the same
+	// integration, date and days: who is told must be told once. It may be nil.
+	OnTokenExpires func(ctx context.Context, tx *store.Tx, i magpie.Integration, days int) error
 	// TokenGrace is for how long Bitbucket must keep refusing a token before that counts; 0 means at once.
 	TokenGrace time.Duration
 	SyncEvery  time.Duration    // between full syncs of an integration; 0 means 15 minutes

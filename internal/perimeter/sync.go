@@ -1,7 +1,6 @@
 package perimeter
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"strings"
@@ -77,17 +76,14 @@ func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integra
 	if err != nil || trouble == nil {
 		return done, err
 	}
-	now, err := tx.IntegrationToken(ctx, i.ID)
-	if err != nil || !bytes.Equal(now, sealed) {
+	if same, err := sameToken(ctx, tx, i.ID, sealed); err != nil || !same {
 		return done, err
 	}
-	if err := s.setTrouble(ctx, tx, i.ID, trouble); err != nil {
-		return false, err
+	retry, err := s.setTrouble(ctx, tx, i.ID, trouble)
+	if err != nil || retry == 0 {
+		return done, err
 	}
-	if magpie.KindOf(trouble) == magpie.KindTokenInvalid {
-		return done, nil // asking again soon would not help
-	}
-	return done, tx.SetSchedule(ctx, syncSchedule(i.ID), s.opts.Now().Add(min(retryEvery, s.opts.SyncEvery)))
+	return done, tx.SetSchedule(ctx, syncSchedule(i.ID), s.opts.Now().Add(retry))
 }
 
 // sync goes once through everything that the integration's Bitbucket has.
@@ -96,11 +92,7 @@ func (s *Service) sync(ctx context.Context, i magpie.Integration) error {
 	if err != nil {
 		return err
 	}
-	instance, err := c.Probe(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.reached(ctx, i, instance); err != nil {
+	if err := s.admit(ctx, i, c); err != nil {
 		return err
 	}
 	pass := pass{Service: s, i: i, c: c, id: store.NewID[string]()}

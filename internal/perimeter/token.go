@@ -2,6 +2,8 @@ package perimeter
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"magpie"
@@ -9,7 +11,8 @@ import (
 )
 
 // ReplaceToken checks a new token for an integration as Connect would, stores it, and resumes work at once: everything
-// that was pushed meanwhile is looked at.
+// that was pushed meanwhile is looked at. It may be another user's, and see less than the old one, which the audit row says
+// then. expires is what the person says about it, as in ConnectInput.
 func (s *Service) ReplaceToken(ctx context.Context, actor magpie.User, id magpie.IntegrationID, token magpie.Secret, expires time.Time) error {
 	i, err := s.integration(ctx, id)
 	if err != nil {
@@ -24,24 +27,46 @@ func (s *Service) ReplaceToken(ctx context.Context, actor magpie.User, id magpie
 		return err
 	}
 	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.SetIntegrationToken(ctx, id, sealed); err != nil {
+		detail, err := replacedText(ctx, tx, id, probe)
+		if err != nil {
 			return err
 		}
-		if err := tx.SetTokenExpiry(ctx, id, expires); err != nil {
+		if err := tx.SetIntegrationToken(ctx, id, sealed); err != nil {
 			return err
 		}
 		if err := tx.SetIntegrationIdentity(ctx, id, probe.Version, probe.TokenUser); err != nil {
 			return err
 		}
+		if err := tx.ForgetRefusals(ctx, id); err != nil {
+			return err
+		}
 		if _, err := tx.SetIntegrationState(ctx, id, magpie.IntegrationActive, "", s.opts.Now()); err != nil {
 			return err
 		}
-		if err := tx.Audit(ctx, actor, "integration.token_replaced", i.BaseURL, "as "+probe.TokenUser); err != nil {
+		i.State, i.TokenUser = magpie.IntegrationActive, probe.TokenUser
+		if err := s.setExpiry(ctx, tx, i, probe.expiry(expires)); err != nil {
 			return err
 		}
-		if err := tx.SetSchedule(ctx, sweepSchedule, s.opts.Now()); err != nil {
+		if err := tx.Audit(ctx, actor, "integration.token_replaced", i.BaseURL, detail); err != nil {
+			return err
+		}
+		if err := s.sweepAfterToken(ctx, tx); err != nil {
 			return err
 		}
 		return s.wantSync(ctx, tx, id)
 	})
+}
+
+// replacedText says whose the new token is and what it can do, above all which of the monitored repositories it can't
+// administer although the work needs that.
+func replacedText(ctx context.Context, tx *store.Tx, id magpie.IntegrationID, p Probe) (string, error) {
+	monitored, err := tx.MonitoredRemoteIDs(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	detail := fmt.Sprintf("as %s; administers %d of %d repositories", p.TokenUser, p.ReposAdmin, p.Repos)
+	if n := len(slices.DeleteFunc(monitored, func(remote int64) bool { return p.admin[remote] })); n > 0 {
+		detail += fmt.Sprintf(", but not %d of those that are monitored", n)
+	}
+	return detail, nil
 }

@@ -75,6 +75,67 @@ func (tx *Tx) SetIntegrationState(ctx context.Context, id magpie.IntegrationID, 
 	return false, err
 }
 
+// NoteRefusal stores that the token of an integration was refused at a time. It returns since when it is refused without a
+// success between, and how much of that time counts: each stretch from one refusal to the next, cut to longest, but none in
+// which Bitbucket gave no answer about the token, which NoteSilence says.
+func (tx *Tx) NoteRefusal(ctx context.Context, id magpie.IntegrationID, at time.Time, longest time.Duration) (since time.Time, counted time.Duration, err error) {
+	if _, err := tx.exec(ctx, `UPDATE integration SET
+			auth_refused_for = auth_refused_for + CASE WHEN auth_refused_at = 0 OR auth_refused_at > $2 THEN 0
+				WHEN $2 - auth_refused_at > $3 THEN $3 ELSE $2 - auth_refused_at END,
+			auth_failing_since = CASE WHEN auth_failing_since = 0 THEN $2 ELSE auth_failing_since END,
+			auth_refused_at = $2
+		WHERE id = $1`, id, micros(at), longest.Microseconds()); err != nil {
+		return since, 0, err
+	}
+	var n int64
+	err = tx.row(ctx, `SELECT auth_failing_since, auth_refused_for FROM integration WHERE id = $1`, id).Scan(timeColumn{&since}, &n)
+	return since, time.Duration(n) * time.Microsecond, err
+}
+
+// NoteSilence stores that Bitbucket said nothing about the token of an integration: the time to the next refusal does not
+// count, and what counted so far stays.
+func (tx *Tx) NoteSilence(ctx context.Context, id magpie.IntegrationID) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET auth_refused_at = 0 WHERE id = $1 AND auth_refused_at <> 0`, id)
+	return err
+}
+
+// ForgetRefusals stores that the token of an integration works, or is another one.
+func (tx *Tx) ForgetRefusals(ctx context.Context, id magpie.IntegrationID) error {
+	_, err := tx.exec(ctx, `UPDATE integration SET auth_failing_since = 0, auth_refused_at = 0, auth_refused_for = 0
+		WHERE id = $1 AND auth_failing_since <> 0`, id)
+	return err
+}
+
+// MonitoredSample returns some monitored repositories of an integration that were there when they were last seen, those
+// with a webhook first.
+func (tx *Tx) MonitoredSample(ctx context.Context, id magpie.IntegrationID, limit int) ([]magpie.Repo, error) {
+	return collect(ctx, tx, scanRepo, `SELECT `+repoColumns+` FROM repo r JOIN project p ON p.id = r.project_id
+		WHERE r.integration_id = $1 AND r.monitored AND r.state <> 'deleted'
+		ORDER BY CASE WHEN r.hook_state = 'installed' THEN 0 ELSE 1 END, r.id LIMIT $2`, id, limit)
+}
+
+// MonitoredRemoteIDs returns Bitbucket's ids of the monitored repositories of an integration that are not archived or gone.
+func (tx *Tx) MonitoredRemoteIDs(ctx context.Context, id magpie.IntegrationID) ([]int64, error) {
+	return collect(ctx, tx, func(s scanner) (n int64, err error) { return n, s.Scan(&n) },
+		`SELECT remote_id FROM repo WHERE integration_id = $1 AND monitored AND state NOT IN ('deleted', 'archived')`, id)
+}
+
+// MonitoredProjects returns Bitbucket's ids of the projects with monitored repositories, and whether each is personal.
+func (tx *Tx) MonitoredProjects(ctx context.Context, id magpie.IntegrationID) (map[int64]bool, error) {
+	type row struct {
+		id       int64
+		personal bool
+	}
+	all, err := collect(ctx, tx, func(s scanner) (r row, err error) { return r, s.Scan(&r.id, &r.personal) },
+		`SELECT DISTINCT p.remote_id, p.personal FROM repo r JOIN project p ON p.id = r.project_id
+			WHERE r.integration_id = $1 AND r.monitored AND r.state <> 'deleted'`, id)
+	found := map[int64]bool{}
+	for _, r := range all {
+		found[r.id] = r.personal
+	}
+	return found, err
+}
+
 // SetIntegrationSwitches stores whether histories of new repositories are scanned, and whether new ones are monitored.
 func (tx *Tx) SetIntegrationSwitches(ctx context.Context, id magpie.IntegrationID, autoscan, autoMonitor bool) error {
 	_, err := tx.exec(ctx, `UPDATE integration SET autoscan = $2, auto_monitor = $3 WHERE id = $1`, id, autoscan, autoMonitor)

@@ -61,6 +61,7 @@ var imports = map[string][]string{
 	"e2e/bitbucket":   {everything},
 	"cmd/magpie":      {everything},
 	"bench/history":   nil,
+	"bench/perimeter": {"internal/bitbucketsim"},
 
 	// support for tests and the demo
 	"internal/bitbucketsim":    nil,

@@ -17,6 +17,8 @@ type ConnectInput struct {
 	URL          string
 	Token        magpie.Secret
 	TokenExpires time.Time // what the person says; zero if they don't. What Bitbucket tells goes before
+	Autoscan     *bool     // scan the history of each repository that is added; nil means yes
+	AutoMonitor  *bool     // monitor repositories and projects that appear later; nil means yes
 }
 
 // Connect checks a Bitbucket and a token as Check does, stores the integration and starts its first sync. In ModeProject
@@ -28,7 +30,7 @@ func (s *Service) Connect(ctx context.Context, actor magpie.User, in ConnectInpu
 	}
 	i := magpie.Integration{
 		ID: store.NewID[magpie.IntegrationID](), Mode: in.Mode, BaseURL: probe.BaseURL, Version: probe.Version, TokenUser: probe.TokenUser,
-		State: magpie.IntegrationActive, Autoscan: true, AutoMonitor: true, CreatedBy: actor.ID, CreatedAt: s.opts.Now(),
+		State: magpie.IntegrationActive, Autoscan: in.Autoscan == nil || *in.Autoscan, AutoMonitor: in.AutoMonitor == nil || *in.AutoMonitor, CreatedBy: actor.ID, CreatedAt: s.opts.Now(),
 		TokenExpiresAt: probe.expiry(in.TokenExpires),
 	}
 	sealed, err := s.sealToken(i.ID, in.Token)

@@ -23,7 +23,7 @@ func (s *Server) gitDir(id int) string {
 
 func (s *Server) templateDir() string { return filepath.Join(s.dir, "template.git") }
 
-// makeTemplate lets git make one bare repository; all others start as copies of it.
+// makeTemplate lets git make one bare repository; all others start with its files.
 func (s *Server) makeTemplate() error {
 	if _, err := os.Stat(filepath.Join(s.templateDir(), "HEAD")); err == nil {
 		return nil
@@ -36,9 +36,18 @@ func (s *Server) makeTemplate() error {
 	return nil
 }
 
-func (s *Server) makeGitDir(r *repo) error {
-	if err := os.CopyFS(s.gitDir(r.ID), os.DirFS(s.templateDir())); err != nil {
-		return fmt.Errorf("making repository %d: %w", r.ID, err)
+// makeGitDir writes a bare repository without running git. Its first files are shared with the template: git replaces
+// files and never writes into them.
+func (s *Server) makeGitDir(dir string) error {
+	for _, sub := range []string{"", "objects", "objects/info", "refs"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return fmt.Errorf("making a repository: %w", err)
+		}
+	}
+	for _, name := range []string{"HEAD", "config"} {
+		if err := os.Link(filepath.Join(s.templateDir(), name), filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("making a repository: %w", err)
+		}
 	}
 	return nil
 }

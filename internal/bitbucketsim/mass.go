@@ -77,7 +77,10 @@ func (s *Server) seedStore(repos []*repo, seed Seed) (dir string, tips []string,
 		return "", tips, nil
 	}
 	dir = filepath.Join(s.dir, "repositories", fmt.Sprintf("seed-%d.git", repos[0].ID))
-	if err := os.CopyFS(dir, os.DirFS(s.templateDir())); err != nil {
+	if err := s.makeGitDir(dir); err != nil {
+		return "", nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "alternate"), []byte(filepath.Join(dir, "objects")+"\n"), 0o600); err != nil {
 		return "", nil, fmt.Errorf("making a shared object store: %w", err)
 	}
 	s.mu.RLock()
@@ -111,14 +114,11 @@ func (s *Server) seedStore(repos []*repo, seed Seed) (dir string, tips []string,
 
 // seedDir writes a bare repository without running git.
 func (s *Server) seedDir(r *repo, store string, seed Seed, tip string) error {
-	if err := s.makeGitDir(r); err != nil || tip == "" {
-		return err
-	}
 	dir := s.gitDir(r.ID)
-	if err := os.MkdirAll(filepath.Join(dir, "objects", "info"), 0o700); err != nil {
+	if err := s.makeGitDir(dir); err != nil || tip == "" {
 		return err
 	}
-	if err := os.WriteFile(alternates(dir), []byte(filepath.Join(store, "objects")+"\n"), 0o600); err != nil {
+	if err := os.Link(filepath.Join(store, "alternate"), alternates(dir)); err != nil {
 		return err
 	}
 	refs := map[string]string{r.DefaultBranch: tip}

@@ -24,7 +24,7 @@ func (s *Server) CreateRepo(projectKey, name string) (Repo, error) {
 	if err != nil {
 		return Repo{}, err
 	}
-	if err := s.makeGitDir(r); err != nil {
+	if err := s.makeGitDir(s.gitDir(r.ID)); err != nil {
 		return Repo{}, err
 	}
 	return s.Repo(r.ID)

@@ -53,6 +53,9 @@ func (s *Service) Record(ctx context.Context, tx *store.Tx, src Source, findings
 		case "regressed":
 			outcome.Reopened++
 			reopened = append(reopened, v.ID)
+			if err := s.told(ctx, tx, v.ID); err != nil {
+				return Outcome{}, err
+			}
 		case "occurrence":
 			outcome.Joined++
 		}

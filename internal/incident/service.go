@@ -23,7 +23,10 @@ type Options struct {
 	Verify *verify.Verifier
 	// Rule returns the detector with an id, or nil. Needed with Verify.
 	Rule func(magpie.RuleID) *rule.Rule
-	Log  *slog.Logger
+	// OnChanged is told, in the transaction that does it, that an incident was closed or opened again, or got another
+	// severity or assignee. It may be nil.
+	OnChanged func(context.Context, *store.Tx, magpie.IncidentID) error
+	Log       *slog.Logger
 }
 
 // Service keeps incidents. It is safe for concurrent use.
@@ -33,6 +36,7 @@ type Service struct {
 	alerts *alert.Service
 	verify *verify.Verifier
 	rule   func(magpie.RuleID) *rule.Rule
+	told   func(context.Context, *store.Tx, magpie.IncidentID) error // of changes; never nil
 	log    *slog.Logger
 }
 
@@ -41,7 +45,10 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{db: o.DB, keys: o.Keys, alerts: o.Alerts, verify: o.Verify, rule: o.Rule, log: o.Log}
+	if o.OnChanged == nil {
+		o.OnChanged = func(context.Context, *store.Tx, magpie.IncidentID) error { return nil }
+	}
+	return &Service{db: o.DB, keys: o.Keys, alerts: o.Alerts, verify: o.Verify, rule: o.Rule, told: o.OnChanged, log: o.Log}
 }
 
 // Get returns an incident.
@@ -129,6 +136,9 @@ func (s *Service) SetSeverity(ctx context.Context, actor magpie.User, id magpie.
 		if err := tx.SetIncidentSeverity(ctx, id, severity); err != nil || v.Severity == severity {
 			return err
 		}
+		if err := s.told(ctx, tx, id); err != nil {
+			return err
+		}
 		return note(ctx, tx, actor, v, "severity", string(v.Severity)+" → "+string(severity))
 	})
 }
@@ -193,6 +203,9 @@ func (s *Service) change(ctx context.Context, actor magpie.User, id magpie.Incid
 		}
 		c.apply(&v)
 		if err := tx.UpdateIncident(ctx, v); err != nil {
+			return err
+		}
+		if err := s.told(ctx, tx, id); err != nil {
 			return err
 		}
 		if err := note(ctx, tx, actor, v, c.event, c.detail); err != nil || c.tell == nil {

@@ -64,6 +64,9 @@ func (s *Service) compose(ctx context.Context, a store.Alert) (mail.Message, err
 		return mail.Message{}, err
 	}
 	p.Footer = "You get this mail because you have an account at " + s.publicURL + ". The secret itself is never sent by mail."
+	if aboutIntegration(a.Kind) {
+		p.Footer = "You get this mail because you are an Owner or a Manager at " + s.publicURL + ". The token itself is never sent by mail."
+	}
 	name := "alert"
 	if a.Kind == kindDigest {
 		name = "digest"
@@ -82,11 +85,11 @@ func (s *Service) compose(ctx context.Context, a store.Alert) (mail.Message, err
 }
 
 func (s *Service) page(ctx context.Context, tx *store.Tx, a store.Alert) (subject string, p page, err error) {
-	switch a.Kind {
-	case kindDigest:
+	switch {
+	case a.Kind == kindDigest:
 		return s.digestPage(ctx, tx, a.Subject)
-	case kindToken:
-		return s.tokenPage(ctx, tx, magpie.IntegrationID(a.Subject))
+	case aboutIntegration(a.Kind):
+		return s.integrationPage(ctx, tx, a)
 	}
 	v, err := tx.Incident(ctx, magpie.IncidentID(a.Subject))
 	if err != nil {
@@ -193,19 +196,6 @@ func (s *Service) digestPage(ctx context.Context, tx *store.Tx, digest string) (
 		subject = fmt.Sprintf("[Magpie] %s and below: %s", severityName(worst[0].Severity), p.Title)
 	}
 	return subject, p, nil
-}
-
-func (s *Service) tokenPage(ctx context.Context, tx *store.Tx, id magpie.IntegrationID) (subject string, p page, err error) {
-	v, err := tx.Integration(ctx, id)
-	if err != nil {
-		return "", page{}, err
-	}
-	p = page{
-		Title: "Bitbucket refuses the access token", Action: "Replace the token", Link: s.publicURL + "/settings/integrations/bitbucket",
-		Lead:  "Until it is replaced, Magpie can't see what is pushed there. Nothing is lost: it catches up with a new token.",
-		Facts: []fact{{"Bitbucket", line(v.BaseURL)}, {"Token of", line(v.TokenUser)}},
-	}
-	return "[Magpie] " + p.Title + ": " + line(v.BaseURL), p, nil
 }
 
 // IncidentURL is the address of the page of the incident with a number.

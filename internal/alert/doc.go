@@ -8,8 +8,8 @@
 // While no mail server is configured rows wait; Resume gives them jobs when there is one. What a mail server will never take
 // is marked failed with the reason, and so is what nobody could deliver within a day.
 //
-// Where a webhook or chat is configured it is told about each incident that opens or opens again, by the same outbox
-// and the same rules; its rows carry their channel.
+// Where a webhook or chat is configured it is told about each incident that opens or opens again, and about a token that keeps
+// Magpie from its work, by the same outbox and the same rules; its rows carry their channel.
 //
 // A mail shows the masked value, never the secret: the package has no key to open one.
 package alert

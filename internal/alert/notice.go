@@ -71,6 +71,9 @@ func (s *Service) event(ctx context.Context, tx *store.Tx, a store.Alert) (notif
 		e.Digest = &notify.Group{Count: n, Worst: worst[0].Severity, URL: s.publicURL + "/incidents"}
 		return e, nil
 	}
+	if aboutIntegration(a.Kind) {
+		return s.integrationEvent(ctx, tx, e, magpie.IntegrationID(a.Subject))
+	}
 	v, err := tx.Incident(ctx, magpie.IncidentID(a.Subject))
 	if err != nil {
 		return e, err

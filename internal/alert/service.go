@@ -80,7 +80,6 @@ const (
 	kindReopened = "incident.reopened"
 	kindDigest   = "incident.digest"
 	kindAssigned = "incident.assigned"
-	kindToken    = "integration.token_invalid"
 )
 
 // digestAbove is how many incidents of one call are told one by one; more come in one mail.
@@ -150,16 +149,6 @@ func (s *Service) IncidentAssigned(ctx context.Context, tx *store.Tx, id magpie.
 		return nil
 	}
 	return s.tell(ctx, tx, []magpie.User{to}, kindAssigned, string(id), "assigned|"+string(id)+"|"+event)
-}
-
-// TokenInvalid tells the Owner and the Managers that a Bitbucket refuses our token. One mail comes for each time that the
-// integration gets into this state; only the call in the transaction of the change must be made.
-func (s *Service) TokenInvalid(ctx context.Context, tx *store.Tx, integration magpie.Integration) error {
-	people, err := recipients(ctx, tx, magpie.RoleOwner, magpie.RoleManager)
-	if err != nil {
-		return err
-	}
-	return s.tell(ctx, tx, people, kindToken, string(integration.ID), "token|"+string(integration.ID)+"|"+store.NewID[string]())
 }
 
 func recipients(ctx context.Context, tx *store.Tx, roles ...magpie.Role) ([]magpie.User, error) {

@@ -196,7 +196,7 @@ func (a *App) openStages(context.Context) error {
 	a.Perimeter = perimeter.New(perimeter.Options{
 		DB: a.DB, Keys: a.Keys, HTTP: a.Guard.Client(apiTimeout), PublicURL: a.Config.PublicURL, Scans: a.Scans,
 		OnTokenInvalid: a.Alerts.TokenInvalid, SyncEvery: a.Config.SyncEvery, SweepEvery: a.Config.SweepEvery, Log: a.Log,
-		TokenGrace: a.Config.TokenGrace,
+		TokenGrace: a.Config.TokenGrace, OnTokenExpires: a.Alerts.TokenExpires,
 	})
 	return nil
 }

@@ -18,16 +18,23 @@ const (
 	Opened   Type = "incident.opened"
 	Reopened Type = "incident.reopened" // resolved, and then found at a new place
 	Digest   Type = "incident.digest"   // many incidents at once; only to receivers that group
+
+	TokenInvalid Type = "integration.token_invalid" // Bitbucket refuses our token
+	NoLicence    Type = "integration.no_licence"    // its user is kept out for want of a licence
+	NoPermission Type = "integration.no_permission" // it works, but lost its permissions
+	TokenExpires Type = "integration.token_expires" // it works, but not for long
 )
 
-// Event is one thing to tell. Exactly one of Incident and Digest is set. Its JSON form is the body of a delivery to a
-// Webhook.
+// Event is one thing to tell. Exactly one of Incident, Digest and Integration is set. Its JSON form is the body of a
+// delivery to a Webhook.
 type Event struct {
 	ID       string    `json:"id"` // the same in each attempt
 	Type     Type      `json:"type"`
 	Time     time.Time `json:"time"` // when it happened
 	Incident *Incident `json:"incident,omitempty"`
 	Digest   *Group    `json:"digest,omitempty"`
+
+	Integration *Integration `json:"integration,omitempty"`
 }
 
 // Incident is what is told about an incident. What is not known is empty.
@@ -54,6 +61,17 @@ type Group struct {
 	URL   string          `json:"url"` // of the list of incidents
 }
 
+// Integration is what is told about a connection to a Bitbucket and its token.
+type Integration struct {
+	ID           magpie.IntegrationID `json:"id"`
+	Bitbucket    string               `json:"bitbucket"`              // its address
+	TokenUser    string               `json:"token_user"`             // whose token it is
+	Reason       string               `json:"reason"`                 // what Bitbucket says; empty if the token works
+	Since        time.Time            `json:"since,omitzero"`         // when it stopped working
+	TokenExpires time.Time            `json:"token_expires,omitzero"` // if that is known
+	URL          string               `json:"url"`                    // of the page where it is replaced
+}
+
 func (s *Sender) body(e Event) ([]byte, error) {
 	e.Time = e.Time.UTC()
 	if s.kind == Slack {
@@ -67,6 +85,9 @@ func text(e Event) string {
 	if g := e.Digest; g != nil {
 		return fmt.Sprintf(":rotating_light: *%d secrets found together*, the worst of them %s\n<%s|Open the incidents>",
 			g.Count, escape(string(g.Worst)), escape(g.URL))
+	}
+	if i := e.Integration; i != nil {
+		return integrationText(e.Type, i)
 	}
 	v := e.Incident
 	headline := "New secret"
@@ -86,6 +107,27 @@ func text(e Event) string {
 	}
 	lines = append(lines, fmt.Sprintf("<%s|Open incident #%d>", escape(v.URL), v.Number))
 	return strings.Join(lines, "\n")
+}
+
+func integrationText(why Type, i *Integration) string {
+	headline := "Bitbucket refuses the access token"
+	switch why {
+	case NoLicence:
+		headline = "Bitbucket keeps the token's user out for want of a licence"
+	case NoPermission:
+		headline = "The access token lost its permissions"
+	case TokenExpires:
+		headline = "The access token expires on " + i.TokenExpires.UTC().Format(time.DateOnly)
+	}
+	lines := []string{
+		fmt.Sprintf(":warning: *%s*", headline),
+		"Bitbucket: " + code(i.Bitbucket),
+		"Token of: " + code(i.TokenUser),
+	}
+	if i.Reason != "" {
+		lines = append(lines, "Reason: "+escape(i.Reason))
+	}
+	return strings.Join(append(lines, fmt.Sprintf("<%s|Open the settings>", escape(i.URL))), "\n")
 }
 
 func place(v *Incident) string {

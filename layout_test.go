@@ -45,8 +45,9 @@ var imports = map[string][]string{
 	"internal/alert":     {engines, adapters},
 
 	// beside the flow
-	"internal/access": {engines, adapters},
-	"internal/report": {"internal/store", engines},
+	"internal/access":  {engines, adapters},
+	"internal/insight": {engines, adapters},
+	"internal/report":  {"internal/store", engines},
 
 	// the ways in
 	"internal/web/hook": {stages, beside, engines, adapters},
@@ -82,7 +83,7 @@ var groups = map[string][]string{
 	engines:  {"rules", "internal/rule", "internal/decode", "internal/detect", "internal/git", "internal/git/pack", "internal/seal"},
 	adapters: {"internal/guard", "internal/store", "internal/queue", "internal/bitbucket", "internal/git/smarthttp", "internal/mail", "internal/notify", "internal/verify"},
 	stages:   {"internal/perimeter", "internal/scan", "internal/incident", "internal/alert"},
-	beside:   {"internal/access", "internal/report"},
+	beside:   {"internal/access", "internal/report", "internal/insight"},
 }
 
 func TestPackagesImportTheWayDataFlows(t *testing.T) {

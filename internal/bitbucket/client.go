@@ -45,19 +45,36 @@ type Client struct {
 	http  *http.Client
 	base  string
 	token magpie.Secret
-	pace  *pace
 	sleep func(context.Context, time.Duration) error
 
 	mu      sync.Mutex
+	pace    *Pace
 	version Version // zero until the server was asked
 }
 
 // New returns a client of the Bitbucket at baseURL, which must come from ParseBaseURL. Redirects, TLS and which addresses
-// may be reached are httpClient's business; its cookies are not used.
-func New(httpClient *http.Client, baseURL string, token magpie.Secret) *Client {
+// may be reached are httpClient's business; its cookies are not used. pace is that of the token's user; nil is one of its
+// own.
+func New(httpClient *http.Client, baseURL string, token magpie.Secret, pace *Pace) *Client {
 	own := *httpClient
 	own.Jar = nil
-	return &Client{http: &own, base: baseURL, token: token, pace: newPace(), sleep: sleep}
+	if pace == nil {
+		pace = NewPace(PaceOptions{})
+	}
+	return &Client{http: &own, base: baseURL, token: token, pace: pace, sleep: sleep}
+}
+
+// KeepPace makes the client keep to a pace from now on: that of the token's user, once it is known who that is.
+func (c *Client) KeepPace(pace *Pace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace = pace
+}
+
+func (c *Client) currentPace() *Pace {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pace
 }
 
 // String names the server. Without it, printing a Client would walk into the token.
@@ -111,24 +128,16 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 func (c *Client) repeat(ctx context.Context, method, target string, body []byte) (answer, error) {
 	backoff := firstBackoff
 	for attempt := 1; ; attempt++ {
-		if err := c.pace.wait(ctx); err != nil {
-			return answer{}, err
-		}
 		ans, err := c.once(ctx, method, target, body)
 		last := attempt == maxAttempts
 		switch {
 		case err == nil && ans.status == http.StatusTooManyRequests:
-			wait := retryAfter(ans.header.Get("Retry-After"), time.Now())
-			c.pace.slower(wait)
-			if last || wait > maxRetryAfter {
+			// The next attempt waits as long as the server wants, with all other requests.
+			if last || retryAfter(ans.header.Get("Retry-After"), time.Now()) > maxRetryAfter {
 				return ans, nil
-			}
-			if err := c.sleep(ctx, wait); err != nil {
-				return answer{}, err
 			}
 			continue
 		case err == nil && ans.status < 500:
-			c.pace.faster()
 			return ans, nil
 		case last, method == http.MethodPost, ctx.Err() != nil, err != nil && !passing(err):
 			return ans, err
@@ -140,8 +149,13 @@ func (c *Client) repeat(ctx context.Context, method, target string, body []byte)
 	}
 }
 
-// once sends a request one time. An error is a *magpie.Error, or the context's.
+// once sends a request one time, when its turn comes. An error is a *magpie.Error, or the context's.
 func (c *Client) once(ctx context.Context, method, target string, body []byte) (answer, error) {
+	pace := c.currentPace()
+	turn, err := pace.acquire(ctx)
+	if err != nil {
+		return answer{}, err
+	}
 	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, fmt.Errorf("making a request: %w", err)
@@ -156,6 +170,7 @@ func (c *Client) once(ctx context.Context, method, target string, body []byte) (
 	if err != nil {
 		return answer{}, unreachable(c.base, err)
 	}
+	pace.heard(turn, resp.StatusCode, resp.Header)
 	defer func() { _ = resp.Body.Close() }()
 	got, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,12 +64,11 @@ func newFake(t *testing.T, handlers map[string]http.HandlerFunc) *fake {
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(f.Close)
-	f.client = New(f.Server.Client(), f.URL, magpie.NewSecret(token))
+	f.client = New(f.Server.Client(), f.URL, magpie.NewSecret(token), hastyPace())
 	f.client.sleep = func(ctx context.Context, d time.Duration) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.waits = append(f.waits, d)
-		f.client.pace.until = time.Time{} // time passed
 		return ctx.Err()
 	}
 	return f
@@ -285,7 +285,7 @@ func TestRepeatsBrokenConnections(t *testing.T) {
 func TestUntrustedCertificateIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, nil)
-	stranger := New(&http.Client{}, f.URL, magpie.NewSecret(token))
+	stranger := New(&http.Client{}, f.URL, magpie.NewSecret(token), nil)
 	stranger.sleep = func(context.Context, time.Duration) error {
 		t.Error("the client waited to repeat")
 		return nil
@@ -303,19 +303,40 @@ func limited(after string) http.HandlerFunc {
 	}
 }
 
+// hastyPace is one that holds nothing back but after a refusal.
+func hastyPace() *Pace {
+	p := NewPace(PaceOptions{})
+	p.known.rate, p.known.burst = 1e6, 1e6
+	return p
+}
+
 func TestWaitsAsLongAsTold(t *testing.T) {
 	t.Parallel()
-	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: inOrder(limited("7"), limited(""), reply(200, lastEmpty))})
-	if _, err := collect(f.client.Projects(t.Context())); err != nil {
-		t.Errorf("got %v, want success after waiting", err)
-	}
-	if diff := cmp.Diff([]time.Duration{7 * time.Second, defaultWait}, f.waits); diff != "" {
-		t.Errorf("waits (-want +got)\n%s", diff)
-	}
-	if got := f.client.pace.limiter.Limit(); got >= startRate {
-		t.Errorf("the rate is still %v, want less than %v", got, startRate)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		answers := inOrder(limited("7"), limited(""), reply(200, lastEmpty))
+		var at []time.Duration
+		began := time.Now()
+		server := roundTripper(func(r *http.Request) (*http.Response, error) {
+			at = append(at, time.Since(began))
+			w := httptest.NewRecorder()
+			answers(w, r)
+			return w.Result(), nil
+		})
+		c := New(&http.Client{Transport: server}, "https://bitbucket.example", magpie.NewSecret(token), hastyPace())
+		if _, err := collect(c.Projects(t.Context())); err != nil {
+			t.Errorf("got %v, want success after waiting", err)
+		}
+		slow := 2 * time.Second // a background request leaves the first slots to urgent ones
+		if len(at) != 3 || at[1] < 7*time.Second || at[1] > 7*time.Second+slow || at[2]-at[1] < defaultWait || at[2]-at[1] > defaultWait+slow {
+			t.Errorf("requests at %v, want the second 7 s after the first and the third %v after that", at, defaultWait)
+		}
+	})
 }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestLongWaitsAreLeftToTheCaller(t *testing.T) {
 	t.Parallel()
@@ -338,28 +359,6 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
 		}
-	}
-}
-
-func TestPaceQuickensWhileNobodyObjects(t *testing.T) {
-	t.Parallel()
-	p := newPace()
-	for range quickenAfter * 3 {
-		p.faster()
-	}
-	if got := p.limiter.Limit(); got != startRate+3 {
-		t.Errorf("rate = %v, want %v", got, startRate+3)
-	}
-	for range quickenAfter * 1000 {
-		p.faster()
-	}
-	if got := p.limiter.Limit(); got != fastestRate {
-		t.Errorf("rate = %v, want at most %v", got, fastestRate)
-	}
-	p.slower(time.Second)
-	p.slower(time.Second / 2) // the same complaint to a parallel request
-	if got := p.limiter.Limit(); got != fastestRate/2 {
-		t.Errorf("rate = %v, want %v", got, fastestRate/2)
 	}
 }
 
@@ -413,7 +412,6 @@ func TestListFollowsTheServersCursor(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ n, perPage, jump int }{{0, 5, 0}, {5, 5, 0}, {23, 5, 0}, {23, 5, 3}, {23, 1, 1}} {
 		f := newFake(t, map[string]http.HandlerFunc{projectsPattern: numbers(tc.n, tc.perPage, tc.jump)})
-		f.client.pace.limiter.SetLimit(1000)
 		got, err := collect(f.client.Projects(t.Context()))
 		if err != nil || len(got) != tc.n {
 			t.Errorf("%+v: %d projects, %v, want %d", tc, len(got), err, tc.n)
@@ -455,7 +453,6 @@ func TestListDoesNotLoop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t, map[string]http.HandlerFunc{projectsPattern: h})
-			f.client.pace.limiter.SetLimit(1000)
 			_, err := collect(f.client.Projects(t.Context()))
 			wantKind(t, err, magpie.KindUnavailable, "does not end")
 		})

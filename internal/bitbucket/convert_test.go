@@ -12,7 +12,7 @@ import (
 
 func TestRepoInfo(t *testing.T) {
 	t.Parallel()
-	c := New(http.DefaultClient, "https://bitbucket.example/bitbucket", magpie.NewSecret(token))
+	c := New(http.DefaultClient, "https://bitbucket.example/bitbucket", magpie.NewSecret(token), nil)
 	const project = `"project":{"key":"PRJ","id":3,"name":"Project","public":false,"type":"NORMAL"}`
 	normal := magpie.Project{RemoteID: 3, Key: "PRJ", Name: "Project"}
 	base := magpie.Repo{

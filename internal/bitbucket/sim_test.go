@@ -66,7 +66,7 @@ func newInstance(t *testing.T, o bitbucketsim.Options) *instance {
 }
 
 func (in *instance) client(token bitbucketsim.Token) *bitbucket.Client {
-	return bitbucket.New(in.Client(), in.URL(), magpie.NewSecret(token.Text))
+	return bitbucket.New(in.Client(), in.URL(), magpie.NewSecret(token.Text), nil)
 }
 
 func all[T any](t *testing.T, seq iter.Seq2[T, error]) []T {
@@ -180,7 +180,7 @@ func TestSimulatedRefusals(t *testing.T) {
 	in := newInstance(t, bitbucketsim.Options{})
 	ctx := t.Context()
 	admin, reader := in.client(in.admin), in.client(in.reader)
-	stranger := bitbucket.New(in.Client(), in.URL(), magpie.NewSecret("made-up"))
+	stranger := bitbucket.New(in.Client(), in.URL(), magpie.NewSecret("made-up"), nil)
 	_, strangerProbe := stranger.Probe(ctx)
 	_, noProject := admin.Repo(ctx, "NONE", "one")
 	_, noRepo := admin.Repo(ctx, "ALPHA", "none")

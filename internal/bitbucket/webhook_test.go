@@ -134,7 +134,7 @@ func TestHookSpecIsChecked(t *testing.T) {
 
 func TestNothingPrintsSecrets(t *testing.T) {
 	t.Parallel()
-	c := New(http.DefaultClient, "https://bitbucket.example", magpie.NewSecret(token))
+	c := New(http.DefaultClient, "https://bitbucket.example", magpie.NewSecret(token), nil)
 	text := fmt.Sprintf("%v %+v %#v %v %+v %#v", c, c, c, testSpec(), testSpec(), testSpec())
 	for _, secret := range []string{token, hookSecret} {
 		digits := strings.Trim(fmt.Sprint([]byte(secret)), "[]") // how %v prints bytes in a field that is not exported

@@ -104,3 +104,13 @@ func (tx *Tx) OpenIncidentsOf(ctx context.Context, id magpie.IntegrationID) (ope
 		SELECT 1 FROM occurrence o JOIN repo r ON r.id = o.repo_id WHERE o.incident_id = i.id AND r.integration_id = $1)`, id).Scan(&open)
 	return open, err
 }
+
+// RemovedIntegrations returns the record's newest entries, newest first, about integrations that were removed since a time:
+// their Detail says which webhooks were left behind.
+func (tx *Tx) RemovedIntegrations(ctx context.Context, since time.Time, limit int) ([]AuditEntry, error) {
+	return collect(ctx, tx, func(s scanner) (e AuditEntry, err error) {
+		err = s.Scan(&e.ID, timeColumn{&e.At}, &e.ActorID, &e.Actor, &e.Action, &e.Subject, &e.Detail)
+		return e, err
+	}, `SELECT id, at, actor_id, actor, action, subject, detail FROM audit
+		WHERE action = 'integration.removed' AND at >= $1 ORDER BY id DESC LIMIT $2`, micros(since), limit)
+}

@@ -145,3 +145,29 @@ func TestOpenIncidentsOfProjects(t *testing.T) {
 		}
 	})
 }
+
+func TestRemovedIntegrations(t *testing.T) {
+	storetest.Each(t, nil, func(t *testing.T, db *store.DB, _ *queue.Engine) {
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for _, action := range []string{"integration.removed", "integration.removing", "integration.removed"} {
+				if err := tx.Audit(ctx, magpie.User{}, action, "https://one.example", "left on A/b"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for since, want := range map[time.Duration]int{-time.Hour: 2, time.Hour: 0} {
+			got, err := store.Query(t.Context(), db, func(tx *store.Tx) ([]store.AuditEntry, error) {
+				return tx.RemovedIntegrations(t.Context(), time.Now().Add(since), 5)
+			})
+			if err != nil || len(got) != want {
+				t.Errorf("since %v: %d entries, want %d (%v)", since, len(got), want, err)
+			}
+			for _, e := range got {
+				if e.Action != "integration.removed" || e.Detail != "left on A/b" {
+					t.Errorf("an entry is %+v", e)
+				}
+			}
+		}
+	})
+}

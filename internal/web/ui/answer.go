@@ -26,6 +26,7 @@ var statusOf = map[magpie.Kind]int{
 	magpie.KindRateLimited:  http.StatusTooManyRequests,
 	magpie.KindUnavailable:  http.StatusServiceUnavailable,
 	magpie.KindTokenInvalid: http.StatusUnprocessableEntity,
+	magpie.KindNoLicence:    http.StatusUnprocessableEntity,
 }
 
 // adapt makes an http.Handler of a handler: an error becomes an error page, and what is our fault goes to the log.
@@ -42,7 +43,11 @@ func (s *server) adapt(h handler) http.Handler {
 func (s *server) recoverPanic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if p == http.ErrAbortHandler {
+				panic(p) // an answer that must not look complete
+			}
+			if p != nil {
 				s.serveError(w, r, errors.New("a page panicked")) // what it says may hold user's data
 				s.opts.Log.Error("a page panicked", "path", r.URL.Path, "panic_type", typeName(p))
 			}
@@ -101,7 +106,19 @@ func (s *server) frame(r *http.Request, title string, in section) frame {
 	if f.User.ID != "" {
 		f.Nav = s.navigation(r)
 	}
+	if f.User.ID != "" && in != sectionOverview {
+		f.Banners = s.banners(r)
+	}
 	return f
+}
+
+// banners returns what every page says about integrations that wait for somebody.
+func (s *server) banners(r *http.Request) []alarm {
+	all, err := store.Query(r.Context(), s.opts.DB, func(tx *store.Tx) ([]magpie.Integration, error) { return tx.Integrations(r.Context()) })
+	if err != nil {
+		s.opts.Log.Warn("reading the integrations", "err", err)
+	}
+	return integrationAlarms(all, s.opts.Now())
 }
 
 func (s *server) navigation(r *http.Request) []navItem {
@@ -119,6 +136,7 @@ func (s *server) navigation(r *http.Request) []navItem {
 		{sectionOverview, "Overview", pathURL("/"), "overview", 0},
 		{sectionIncidents, "Incidents", pathURL("/incidents"), "incident", open},
 		{sectionPerimeter, "Perimeter", pathURL("/perimeter"), "perimeter", 0},
+		{sectionCoverage, "Coverage", pathURL("/coverage"), "shield", 0},
 		{sectionScans, "Scans", pathURL("/scans"), "scan", 0},
 		{sectionSettings, "Settings", pathURL("/settings"), "settings", 0},
 	}
@@ -141,7 +159,10 @@ var notices = map[string]notice{
 	"severity":    {"The severity was changed.", "good"},
 	"checked":     {"The vendor was asked. The timeline has the answer.", "good"},
 	"monitored":   {"The repositories are monitored; their hooks are being installed.", "good"},
-	"unmonitored": {"The repositories are not monitored any more; their hooks are being removed. Their incidents stay.", "good"},
+	"unmonitored": {"The repositories are not monitored any more: their hooks are being removed, scans that waited are dropped. Their incidents stay.", "good"},
+	"project":     {"The settings of the project were changed.", "good"},
+	"compare":     {"All monitored repositories are being compared with what was scanned.", "good"},
+	"expiry":      {"The expiry of the token is noted.", "good"},
 	"scan":        {"The history scan was started.", "good"},
 	"canceled":    {"The scan was canceled.", "good"},
 	"connected":   {"Connected. Repositories appear here as their hooks are set up, one by one.", "good"},

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"magpie"
@@ -11,68 +13,108 @@ import (
 	"magpie/internal/store"
 )
 
+// removedShown is for how long the settings tell which webhooks a removed integration left behind.
+const removedShown = 30 * 24 * time.Hour
+
 // bitbucketPage is the settings of all connections to Bitbucket.
 type bitbucketPage struct {
 	Integrations []integrationCard
+	Removed      []removedRow
 	MayManage    bool
-	Problem      problem // of a token that was submitted for one of them
-	ProblemOf    magpie.IntegrationID
+	Of           magpie.IntegrationID // what was just submitted is about
+	Problem      problem              // with it
+	ProblemForm  string               // which form it belongs to: "token", "expiry" or "check"
+	Probe        *perimeter.Probe     // what a check that succeeded says
 }
 
 type integrationCard struct {
 	magpie.Integration
-	State    badge
-	Synced   timestamp
-	Created  timestamp
-	Coverage store.Coverage
+	State     badge
+	Expiry    badge // empty unless the token ends soon
+	Synced    timestamp
+	Created   timestamp
+	Coverage  store.Coverage
+	Syncing   bool
+	SettingUp bool // webhooks or histories are still to come
+}
+
+// removedRow is an integration that is gone, and what stayed at its Bitbucket.
+type removedRow struct {
+	URL    string
+	At     timestamp
+	Detail string
 }
 
 func (s *server) serveBitbucket(w http.ResponseWriter, r *http.Request) error {
-	return s.answerBitbucket(w, r, http.StatusOK, problem{}, "")
+	return s.answerBitbucket(w, r, http.StatusOK, bitbucketPage{})
 }
 
-func (s *server) answerBitbucket(w http.ResponseWriter, r *http.Request, status int, p problem, of magpie.IntegrationID) error {
+// answerBitbucket answers with the settings and with what came of a form on them, which result says.
+func (s *server) answerBitbucket(w http.ResponseWriter, r *http.Request, status int, result bitbucketPage) error {
 	page, err := s.pages.bitbucket(r.Context(), userOf(r))
 	if err != nil {
 		return err
 	}
-	page.Problem, page.ProblemOf = p, of
+	page.Of, page.Problem, page.ProblemForm, page.Probe = result.Of, result.Problem, result.ProblemForm, result.Probe
 	f := s.frame(r, "Bitbucket", sectionSettings)
 	f.Next = "/settings/integrations/bitbucket"
 	return s.render(w, r, status, bitbucketView(f, page))
 }
 
+// answerForm answers a form about an integration that could not be done: beside the form, if it is about what was
+// entered or about Bitbucket.
+func (s *server) answerForm(w http.ResponseWriter, r *http.Request, form string, err error) error {
+	if kind := magpie.KindOf(err); kind == magpie.KindInternal || kind == magpie.KindNotFound && asField(err) == "" {
+		return err
+	}
+	p := s.problemOf(r, err)
+	return s.answerBitbucket(w, r, statusOf[p.Kind], bitbucketPage{Of: integrationID(r), Problem: p, ProblemForm: form})
+}
+
+func asField(err error) string {
+	if e, ok := errors.AsType[*magpie.Error](err); ok {
+		return e.Field
+	}
+	return ""
+}
+
 func (p Pages) bitbucket(ctx context.Context, user magpie.User) (bitbucketPage, error) {
-	page := bitbucketPage{MayManage: mayManage(user)}
-	now := p.now()
+	page, now := bitbucketPage{MayManage: mayManage(user)}, p.now()
 	err := p.db.Read(ctx, func(tx *store.Tx) error {
 		all, err := tx.Integrations(ctx)
 		if err != nil {
 			return err
 		}
+		page.Integrations, page.Removed = nil, nil
 		for _, i := range all {
-			coverage, err := tx.Coverage(ctx, i.ID)
+			card, err := newIntegrationCard(ctx, tx, i, now)
 			if err != nil {
 				return err
 			}
-			page.Integrations = append(page.Integrations, integrationCard{i, integrationBadge(i), at(i.SyncedAt, now), at(i.CreatedAt, now), coverage})
+			page.Integrations = append(page.Integrations, card)
 		}
-		return nil
+		if !page.MayManage {
+			return nil
+		}
+		removed, err := tx.RemovedIntegrations(ctx, now.Add(-removedShown), 5)
+		for _, e := range removed {
+			page.Removed = append(page.Removed, removedRow{URL: e.Subject, At: at(e.At, now), Detail: sentence(e.Detail)})
+		}
+		return err
 	})
 	return page, err
 }
 
-func integrationBadge(i magpie.Integration) badge {
-	switch {
-	case i.Removing:
-		return badge{Label: "Being removed", Tone: "idle", Icon: "spinner"}
-	case i.State == magpie.IntegrationTokenInvalid:
-		return badge{Label: "Token invalid", Tone: "bad", Icon: "key"}
-	case i.State == magpie.IntegrationUnreachable:
-		return badge{Label: "Unreachable", Tone: "warn", Icon: "warning"}
-	default:
-		return badge{Label: "Token valid", Tone: "good", Icon: "check"}
+func newIntegrationCard(ctx context.Context, tx *store.Tx, i magpie.Integration, now time.Time) (card integrationCard, err error) {
+	card = integrationCard{Integration: i, State: integrationBadge(i), Synced: at(i.SyncedAt, now), Created: at(i.CreatedAt, now)}
+	card.Expiry, _ = expiryBadge(i, now)
+	if card.Coverage, err = tx.Coverage(ctx, i.ID); err != nil {
+		return card, err
 	}
+	wanted, err := tx.SyncWanted(ctx, i.ID)
+	card.Syncing = wanted.After(i.SyncedAt) && i.SyncError == "" && !i.Removing && !i.State.Waits()
+	card.SettingUp = card.Coverage.HooksPending > 0 || card.Coverage.HistoryPending > 0
+	return card, err
 }
 
 func integrationID(r *http.Request) magpie.IntegrationID {
@@ -83,6 +125,7 @@ func integrationID(r *http.Request) magpie.IntegrationID {
 type connectPage struct {
 	Mode    magpie.Mode
 	URL     string
+	Expires string // as entered
 	Problem problem
 }
 
@@ -111,10 +154,14 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := connectPage{Mode: mode, URL: r.PostForm.Get("url")}
-	i, err := s.opts.Perimeter.Connect(r.Context(), userOf(r), perimeter.ConnectInput{
-		Mode: mode, URL: page.URL, Token: magpie.NewSecret(r.PostForm.Get("token")),
-	})
+	page := connectPage{Mode: mode, URL: r.PostForm.Get("url"), Expires: r.PostForm.Get("expires")}
+	expires, err := expiryOf(r.PostForm)
+	var i magpie.Integration
+	if err == nil {
+		i, err = s.opts.Perimeter.Connect(r.Context(), userOf(r), perimeter.ConnectInput{
+			Mode: mode, URL: page.URL, Token: magpie.NewSecret(r.PostForm.Get("token")), TokenExpires: expires,
+		})
+	}
 	if err != nil {
 		if magpie.KindOf(err) == magpie.KindInternal {
 			return err
@@ -201,15 +248,54 @@ func (s *server) replaceToken(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	err := s.opts.Perimeter.ReplaceToken(r.Context(), userOf(r), integrationID(r), magpie.NewSecret(r.PostForm.Get("token")), time.Time{})
-	if err != nil && magpie.KindOf(err) != magpie.KindInternal && magpie.KindOf(err) != magpie.KindNotFound {
-		p := s.problemOf(r, err)
-		return s.answerBitbucket(w, r, statusOf[p.Kind], p, integrationID(r))
+	expires, err := expiryOf(r.PostForm)
+	if err == nil {
+		err = s.opts.Perimeter.ReplaceToken(r.Context(), userOf(r), integrationID(r), magpie.NewSecret(r.PostForm.Get("token")), expires)
 	}
 	if err != nil {
-		return err
+		return s.answerForm(w, r, "token", err)
 	}
 	return s.done(w, r, pathURL("/settings/integrations/bitbucket"), "token")
+}
+
+// setExpiry notes when somebody says that a token expires.
+func (s *server) setExpiry(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	expires, err := expiryOf(r.PostForm)
+	if err == nil {
+		err = s.opts.Perimeter.SetTokenExpiry(r.Context(), userOf(r), integrationID(r), expires)
+	}
+	if err != nil {
+		return s.answerForm(w, r, "expiry", err)
+	}
+	return s.done(w, r, pathURL("/settings/integrations/bitbucket"), "expiry")
+}
+
+// expiryOf returns the date that a form says a token expires on, at its beginning in UTC, so that no warning is late;
+// zero if it says none.
+func expiryOf(form url.Values) (time.Time, error) {
+	text := strings.TrimSpace(form.Get("expires"))
+	if text == "" {
+		return time.Time{}, nil
+	}
+	expires, err := time.Parse(time.DateOnly, text)
+	if err != nil || expires.Year() < 2000 || expires.Year() > 2200 {
+		return time.Time{}, &magpie.Error{
+			Kind: magpie.KindInvalid, Field: "expires", Message: "this is not a date", Hint: "write it as year-month-day, such as 2031-12-24, or leave it empty",
+		}
+	}
+	return expires, nil
+}
+
+// checkIntegration asks a Bitbucket what the stored token can do, and shows it. It changes nothing.
+func (s *server) checkIntegration(w http.ResponseWriter, r *http.Request) error {
+	probe, err := s.opts.Perimeter.Recheck(r.Context(), integrationID(r))
+	if err != nil {
+		return s.answerForm(w, r, "check", err)
+	}
+	return s.answerBitbucket(w, r, http.StatusOK, bitbucketPage{Of: integrationID(r), Probe: &probe})
 }
 
 func (s *server) removeIntegration(w http.ResponseWriter, r *http.Request) error {

@@ -109,21 +109,17 @@ func (page *overviewPage) read(ctx context.Context, tx *store.Tx, p Pages, user 
 	if err != nil {
 		return err
 	}
-	page.Alarms = alarms(p.opts, integrations, waiting, failed, page.Coverage)
+	page.Alarms = alarms(p.opts, integrations, waiting, failed, page.Coverage, now)
 	return nil
 }
 
 // alarms lists what keeps Magpie from its work, worst first.
-func alarms(o Options, integrations []magpie.Integration, waiting, failed int64, c store.Coverage) (all []alarm) {
+func alarms(o Options, integrations []magpie.Integration, waiting, failed int64, c store.Coverage, now time.Time) (all []alarm) {
 	settings := pathURL("/settings/integrations/bitbucket")
+	all = integrationAlarms(integrations, now)
 	for _, i := range integrations {
 		switch {
-		case i.Removing:
-		case i.State == magpie.IntegrationTokenInvalid:
-			all = append(all, alarm{
-				"bad", "Bitbucket refuses the token of " + i.BaseURL + ": pushes and history there are not scanned.",
-				"Create a new token and submit it; what was pushed meanwhile is caught up.", settings, "Replace the token",
-			})
+		case i.Removing || i.State.Waits() || i.State == magpie.IntegrationNoPermission || inGrace(i):
 		case i.State == magpie.IntegrationUnreachable:
 			all = append(all, alarm{"warn", i.BaseURL + " can't be reached: " + i.StateReason, "It is tried again by itself.", settings, "See the integration"})
 		case i.SyncError != "":

@@ -52,6 +52,12 @@ func (s *server) routes() []route {
 		{"GET", "/perimeter", access.ViewPerimeter, s.servePerimeter},
 		{"POST", "/perimeter/monitor", access.ManageIntegrations, s.setMonitored},
 		{"POST", "/perimeter/scan", access.StartScans, s.startHistory},
+		{"POST", "/perimeter/projects/{id}", access.ManageIntegrations, s.setProject},
+
+		{"GET", "/coverage", access.ViewPerimeter, s.serveCoverage},
+		{"GET", "/coverage/{id}", access.ViewPerimeter, s.serveCoverageRepo},
+		{"GET", "/coverage.csv", access.ViewPerimeter, s.serveCoverageCSV},
+		{"POST", "/coverage/compare", access.ManageIntegrations, s.compareAll},
 
 		{"GET", "/scans", access.ViewPerimeter, s.serveScanList},
 		{"POST", "/scans/{id}/cancel", access.StartScans, s.cancelScan},
@@ -66,6 +72,8 @@ func (s *server) routes() []route {
 		{"POST", "/settings/integrations/bitbucket/{id}/sync", access.ManageIntegrations, s.syncNow},
 		{"POST", "/settings/integrations/bitbucket/{id}/switches", access.ManageIntegrations, s.setSwitches},
 		{"POST", "/settings/integrations/bitbucket/{id}/token", access.ManageIntegrations, s.replaceToken},
+		{"POST", "/settings/integrations/bitbucket/{id}/expiry", access.ManageIntegrations, s.setExpiry},
+		{"POST", "/settings/integrations/bitbucket/{id}/check", access.ManageIntegrations, s.checkIntegration},
 		{"POST", "/settings/integrations/bitbucket/{id}/remove", access.ManageIntegrations, s.removeIntegration},
 
 		{"GET", "/settings/members", access.ManageUsers, s.serveMembers},

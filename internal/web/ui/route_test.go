@@ -94,7 +94,7 @@ func TestChangesNeedPost(t *testing.T) {
 		if r.Permission == "" {
 			t.Errorf("%s %s names no permission", r.Method, r.Path)
 		}
-		if r.Method == http.MethodGet && regexp.MustCompile(`/(assign|resolve|ignore|reopen|reveal|cancel|revoke|remove|sync|token|role)$`).MatchString(r.Path) {
+		if r.Method == http.MethodGet && regexp.MustCompile(`/(assign|resolve|ignore|reopen|reveal|cancel|revoke|remove|sync|token|role|expiry|check|compare)$`).MatchString(r.Path) {
 			t.Errorf("GET %s looks like a change", r.Path)
 		}
 	}
@@ -229,7 +229,7 @@ func TestLogHasIDOfShownError(t *testing.T) {
 // does not carry its own test along.
 func TestMembersChangeNoSettings(t *testing.T) {
 	t.Parallel()
-	forbidden := regexp.MustCompile(`^(GET|POST) /settings/(members|audit)|^POST /settings/integrations|/bitbucket/new$|/projects$|^POST /(perimeter|scans)`)
+	forbidden := regexp.MustCompile(`^(GET|POST) /settings/(members|audit)|^POST /settings/integrations|/bitbucket/new$|/projects$|^POST /(perimeter|scans|coverage)`)
 	open := regexp.MustCompile(`^(GET|POST) /(setup|login|static/\{file\})$|^POST /(theme|logout)$`)
 	for _, r := range (&server{}).routes() {
 		name := r.Method + " " + r.Path

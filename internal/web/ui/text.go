@@ -16,6 +16,12 @@ func sentence(text string) string {
 	return string(unicode.ToUpper(r)) + strings.TrimSuffix(text[size:], ".")
 }
 
+// lowerFirst returns text with a small first letter.
+func lowerFirst(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToLower(r)) + text[size:]
+}
+
 func contains(list []string, s string) bool { return s != "" && slices.Contains(list, s) }
 
 func orText(inputType string) string {

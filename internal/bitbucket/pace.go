@@ -235,7 +235,8 @@ func (p *Pace) pauseUntil(until time.Time) {
 	p.shared.end = time.Time{} // slots given out before are void
 }
 
-// Transport returns a round tripper that waits before each request and learns from each answer.
+// Transport returns a round tripper that waits before each request and learns from each answer. A request that the
+// server refuses for its rate is repeated, when its turn comes again, as long as that makes sense.
 func (p *Pace) Transport(next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -250,18 +251,44 @@ type pacedTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t pacedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ticket, err := t.pace.acquire(req.Context())
-	if err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close()
+	for attempt := 1; ; attempt++ {
+		ticket, err := t.pace.acquire(req.Context())
+		if err != nil {
+			if req.Body != nil {
+				_ = req.Body.Close()
+			}
+			return nil, err
 		}
-		return nil, err
-	}
-	resp, err := t.next.RoundTrip(req)
-	if err == nil {
+		resp, err := t.next.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
 		t.pace.heard(ticket, resp.StatusCode, resp.Header)
+		again := resp.StatusCode == http.StatusTooManyRequests && attempt < maxAttempts &&
+			retryAfter(resp.Header.Get("Retry-After"), time.Now()) <= maxRetryAfter
+		if !again || !rewind(&req) {
+			return resp, nil
+		}
+		_ = resp.Body.Close()
 	}
-	return resp, err
+}
+
+// rewind replaces a request by one that can be sent once more, and reports whether there can be one.
+func rewind(req **http.Request) bool {
+	if (*req).Body == nil || (*req).Body == http.NoBody {
+		return true
+	}
+	if (*req).GetBody == nil {
+		return false
+	}
+	body, err := (*req).GetBody()
+	if err != nil {
+		return false
+	}
+	next := (*req).Clone((*req).Context())
+	next.Body = body
+	*req = next
+	return true
 }
 
 // CloseIdleConnections lets http.Client.CloseIdleConnections reach the pool.

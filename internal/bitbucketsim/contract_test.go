@@ -28,6 +28,10 @@ var knownGaps = map[string]string{
 	".type":            "known authors are whole users on the wire",
 	".active":          "known authors are whole users on the wire",
 	".displayName":     "known authors are whole users on the wire",
+	".author":          "pull requests have one in webhooks and on the wire",
+	".canMerge":        "clients read it; the document lists only its parts",
+
+	`/value": value must be an object`: "the document's own example of a report's datum is a number",
 
 	`"/nextPageStart": Value is not nullable`: "streamed pages end with null",
 	`"/start": integer doesn't match`:         "milliseconds since 1970 do not fit the int32 of the document",
@@ -36,7 +40,7 @@ var knownGaps = map[string]string{
 
 func known(problem string) bool {
 	for gap := range knownGaps {
-		if gap[0] == '.' && strings.HasSuffix(problem, gap) || gap[0] == '"' && strings.Contains(problem, gap) {
+		if gap[0] == '.' && strings.HasSuffix(problem, gap) || gap[0] != '.' && strings.Contains(problem, gap) {
 			return true
 		}
 	}
@@ -57,7 +61,16 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	done := b.push(Push{Repo: b.repo.ID, Commits: []Commit{{Date: testDate, Files: map[string]string{"f": "x\n"}}}, Tags: []Tag{{Name: "v1", Target: ":1", Message: "m"}}})
 	b.delivered()
 	must(b.Fork(b.repo.ID, "~admin", "fork", "admin"))
+	b.push(Push{Repo: b.repo.ID, Commits: []Commit{{Branch: "work", Parents: []string{"main"}, Files: map[string]string{"g": "x\n"}}}})
+	pull := must(b.OpenPullRequest(PullRequest{Repo: b.repo.ID, From: "work", Description: "text"}))
+	must(0, b.SetRequiredReport(b.repo.ID, "magpie"))
+	reports := rocket + "/commits/" + pull.FromHash + "/reports"
+	b.ask(b.token.Text, "PUT", "/rest/insights/latest"+reports+"/magpie", `{"title":"T","data":[{"title":"n","type":"NUMBER","value":1}],`+
+		`"result":"FAIL","link":"https://example.com/","logoUrl":"https://example.com/","reporter":"x","details":"d"}`)
+	b.ask(b.token.Text, "POST", "/rest/insights/latest"+reports+"/magpie/annotations", `{"annotations":[{"path":"g","line":1,"message":"m",`+
+		`"severity":"LOW","type":"BUG","externalId":"e","link":"https://example.com/"}]}`)
 	const repo = "/projects/{projectKey}/repos/{repositorySlug}"
+	const report = "/insights:" + repo + "/commits/{commitId}/reports"
 	for _, tc := range []struct{ pattern, path string }{
 		{"/application-properties", ""},
 		{"/projects", ""},
@@ -87,6 +100,15 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{repo + "/webhooks/{webhookId}/latest", fmt.Sprint(rocket, "/webhooks/", hook, "/latest")},
 		{repo + "/webhooks/{webhookId}/statistics", fmt.Sprint(rocket, "/webhooks/", hook, "/statistics")},
 		{repo + "/webhooks/search", rocket + "/webhooks/search"},
+		{repo + "/pull-requests", rocket + "/pull-requests"},
+		{repo + "/pull-requests/{pullRequestId}", rocket + "/pull-requests/1"},
+		{repo + "/pull-requests/{pullRequestId}/merge", rocket + "/pull-requests/1/merge"},
+		{repo + "/pull-requests/{pullRequestId}/merge-base", rocket + "/pull-requests/1/merge-base"},
+		{repo + "/commits/{commitId}/pull-requests", rocket + "/commits/" + pull.FromHash + "/pull-requests"},
+		{report, reports},
+		{report + "/{key}", reports + "/magpie"},
+		{report + "/{key}/annotations", reports + "/magpie/annotations"},
+		{"/insights:" + repo + "/commits/{commitId}/annotations", rocket + "/commits/" + pull.FromHash + "/annotations"},
 		{"/projects/{projectKey}/webhooks", "/projects/PRJ/webhooks"},
 		{"/projects/{projectKey}/webhooks/{webhookId}", fmt.Sprint("/projects/PRJ/webhooks/", projectHook)},
 	} {
@@ -94,11 +116,15 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 			tc.path = tc.pattern
 		}
 		t.Run(tc.path, func(t *testing.T) {
-			a := b.get(tc.path)
+			module, pattern := "/api/latest", tc.pattern
+			if name, rest, ok := strings.Cut(tc.pattern, ":"); ok {
+				module, pattern = name+"/latest", rest
+			}
+			a := b.ask(b.token.Text, "GET", "/rest"+module+tc.path, "")
 			if a.status != 200 {
 				t.Fatalf("status = %d %s", a.status, a.body)
 			}
-			checkAnswer(t, doc, "/api/latest"+tc.pattern, a.body)
+			checkAnswer(t, doc, module+pattern, a.body)
 		})
 	}
 }

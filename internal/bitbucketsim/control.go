@@ -147,6 +147,9 @@ func (s *Server) Delete(id int) error {
 	for _, h := range slices.Clone(s.index.hooksOf[scope{"repository", id}]) {
 		s.dropHook(h)
 	}
+	s.dropReports(func(x *report) bool { return x.At.Repo == id })
+	delete(s.index.pullsTo, id)
+	s.st.Pulls = slices.DeleteFunc(s.st.Pulls, func(p *pull) bool { return p.Repo == id })
 	s.mu.Unlock()
 	r.git.Lock()
 	defer r.git.Unlock()

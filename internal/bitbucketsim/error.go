@@ -3,6 +3,8 @@ package bitbucketsim
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"unicode/utf16"
 )
 
 // apiError is an error answer of the REST interface.
@@ -83,6 +85,14 @@ func errNoCommit(id, slug string) *apiError {
 func errNoPath(path, at string) *apiError {
 	msg := fmt.Sprintf("The path \"%s\" does not exist at revision \"%s\"", path, at)
 	return &apiError{http.StatusNotFound, "", msg, "bitbucket.content.NoSuchPathException"}
+}
+
+// tooLong counts as Java does.
+func tooLong(text string, most int) bool { return len(utf16.Encode([]rune(text))) > most }
+
+func optionalLink(text string) bool {
+	u, err := url.Parse(text)
+	return text == "" || err == nil && u.IsAbs() && u.Host != ""
 }
 
 func errInvalid(field, message string) *apiError {

@@ -58,6 +58,7 @@ type faults struct {
 	limitCap    int
 	rename      RenameMode
 	echo        SecretEcho
+	mergeRefs   bool
 }
 
 func get[T any](f *faults, v *T) T {
@@ -123,6 +124,12 @@ func (s *Server) SetRenameMode(m RenameMode) { set(&s.faults, &s.faults.rename, 
 
 // SetSecretEcho chooses how webhook secrets appear in answers.
 func (s *Server) SetSecretEcho(e SecretEcho) { set(&s.faults, &s.faults.echo, e) }
+
+// SetMergeRefs makes refs/pull-requests/<n>/merge appear with the next change of a pull request. Versions before 8.0
+// have them anyway.
+func (s *Server) SetMergeRefs(on bool) { set(&s.faults, &s.faults.mergeRefs, on) }
+
+func (s *Server) mergeRefs() bool { return !s.ver.atLeast(8, 0) || get(&s.faults, &s.faults.mergeRefs) }
 
 // SetBasicAuth switches Basic authentication on or off for everything; it is on at first.
 func (s *Server) SetBasicAuth(on bool) { set(&s.faults, &s.faults.noBasic, !on) }

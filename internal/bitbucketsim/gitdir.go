@@ -78,6 +78,17 @@ func (s *Server) git(ctx context.Context, id int, stdin io.Reader, args ...strin
 	return s.gitIn(ctx, s.gitDir(id), stdin, args...)
 }
 
+// gitWith runs git in a repository with more in its environment.
+func (s *Server) gitWith(ctx context.Context, id int, env []string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir, cmd.Env = s.gitDir(id), s.gitEnv(append(env, "GIT_DIR=.")...)
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("git in repository %d: %w", id, err)
+	}
+	return out, nil
+}
+
 func (s *Server) gitIn(ctx context.Context, dir string, stdin io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, s.gitEnv("GIT_DIR=."), stdin

@@ -176,6 +176,11 @@ func (s *Server) listRefs(w http.ResponseWriter, id int, req listRequest) bool {
 	return true
 }
 
+// onlyCommits reports whether a ref can't be an annotated tag.
+func onlyCommits(ref string) bool {
+	return strings.HasPrefix(ref, "refs/heads/") || strings.HasPrefix(ref, "refs/pull-requests/")
+}
+
 var errNotPlain = errors.New("these refs need git")
 
 // plainRefs reads refs and what the annotated tags among them point at, or fails where only git can tell.
@@ -194,7 +199,7 @@ func plainRefs(dir string) (refs, peeled map[string]string, err error) {
 		}
 		rel, err := filepath.Rel(dir, path)
 		name, hash := filepath.ToSlash(rel), strings.TrimSpace(string(data))
-		if err != nil || len(hash) != len(zeroHash) || strings.HasSuffix(name, ".lock") || !strings.HasPrefix(name, "refs/heads/") && refs[name] != hash {
+		if err != nil || len(hash) != len(zeroHash) || strings.HasSuffix(name, ".lock") || !onlyCommits(name) && refs[name] != hash {
 			return errors.Join(errNotPlain, err)
 		}
 		refs[name] = hash

@@ -68,14 +68,17 @@ func makeChange(c Change) changeView {
 
 func (s *Server) date() string { return s.now().In(s.opt.Zone).Format(payloadDate) }
 
-// refsChanged logs a push and fires its event. The caller holds the repository's lock, so events of one repository are
+// refsChanged logs a push, fires its event and tells pull requests of it. The caller holds the repository's lock, so events of one repository are
 // made in the order of the pushes.
 func (s *Server) refsChanged(r *repo, by *user, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
 	s.logActivity(r, by, changes)
-	return s.fire(r, "repo:refs_changed", func() (any, error) { return s.refsChangedBody(r, by, changes) })
+	if err := s.fire(r, "repo:refs_changed", func() (any, error) { return s.refsChangedBody(r, by, changes) }); err != nil {
+		return err
+	}
+	return s.rescope(r, by, changes)
 }
 
 // Announce fires a repo:refs_changed with exactly these changes and no commits, whatever the repository holds, and

@@ -44,6 +44,9 @@ func (s *Server) handler() http.Handler {
 	s.routeContent(mux)
 	s.routeWebhooks(mux)
 	s.routeTokens(mux)
+	s.routePulls(mux)
+	s.routeChanges(mux)
+	s.routeInsights(mux)
 	mux.HandleFunc("/rest/api/{v}/admin/", s.endpoint(func(c *call) (any, error) { return c.adminOnly() }))
 	mux.HandleFunc("/scm/{key}/{slug}/{rest...}", s.serveGit)
 	mux.HandleFunc("/rest/", s.unknownRoute)
@@ -172,7 +175,7 @@ func (c *call) write(a reply) {
 
 // decode reads a JSON request body.
 func (c *call) decode(v any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, 1<<20)).Decode(v); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, 16<<20)).Decode(v); err != nil {
 		return errInvalid("", "The request body is not valid JSON")
 	}
 	return nil

@@ -20,6 +20,8 @@ type state struct {
 	Repos    []*repo
 	Tokens   []*token
 	Hooks    []*webhook
+	Reports  []*report
+	Pulls    []*pull
 	Aliases  map[string]int // old "KEY/slug" → repository id
 	KeyAlias map[string]int // old project key → project id
 }
@@ -37,10 +39,14 @@ type index struct {
 	reposIn      map[int][]*repo // by project id
 	tokenByText  map[string]*token
 	hooksOf      map[scope][]*webhook
-	repoOrder    []*repo         // by project and name; nil when stale
-	projectOrder []*project      // by name; nil when stale
-	orderIn      map[int][]*repo // reposIn sorted by name, by project id; none when stale
-	forksOf      map[int][]*repo // by id of the origin
+	reports      map[insightKey]*report
+	reportsOn    map[insightKey][]*report // by repository and commit, without a key
+	pullsTo      map[int][]*pull          // by target repository; number n stands at n-1
+	pullsFrom    map[int][]*pull          // by source repository
+	repoOrder    []*repo                  // by project and name; nil when stale
+	projectOrder []*project               // by name; nil when stale
+	orderIn      map[int][]*repo          // reposIn sorted by name, by project id; none when stale
+	forksOf      map[int][]*repo          // by id of the origin
 }
 
 // level is how much somebody may do with a project or repository.
@@ -78,19 +84,20 @@ type project struct {
 }
 
 type repo struct {
-	ID            int
-	ProjectID     int
-	Slug          string
-	Name          string
-	Description   string
-	Hierarchy     string
-	State         string
-	Public        bool
-	Archived      bool
-	NoHTTP        bool
-	OriginID      int
-	DefaultBranch string
-	Activities    []activity
+	ID             int
+	ProjectID      int
+	Slug           string
+	Name           string
+	Description    string
+	Hierarchy      string
+	State          string
+	Public         bool
+	Archived       bool
+	NoHTTP         bool
+	OriginID       int
+	DefaultBranch  string
+	RequiredReport string // key of the report a merge needs
+	Activities     []activity
 
 	git *sync.Mutex // held during a push; shared by all copies of the repo
 }
@@ -160,6 +167,7 @@ func (s *Server) reindex() {
 		projectByKey: map[string]*project{}, projectByID: map[int]*project{},
 		repoByPath: map[string]*repo{}, repoByID: map[int]*repo{}, reposIn: map[int][]*repo{},
 		orderIn: map[int][]*repo{}, forksOf: map[int][]*repo{}, tokenByText: map[string]*token{}, hooksOf: map[scope][]*webhook{},
+		reports: map[insightKey]*report{}, reportsOn: map[insightKey][]*report{}, pullsTo: map[int][]*pull{}, pullsFrom: map[int][]*pull{},
 	}
 	for _, u := range s.st.Users {
 		s.indexUser(u)
@@ -175,6 +183,12 @@ func (s *Server) reindex() {
 	}
 	for _, h := range s.st.Hooks {
 		s.index.hooksOf[h.Scope] = append(s.index.hooksOf[h.Scope], h)
+	}
+	for _, r := range s.st.Reports {
+		s.indexReport(r)
+	}
+	for _, p := range s.st.Pulls {
+		s.indexPull(p)
 	}
 }
 

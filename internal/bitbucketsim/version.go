@@ -35,6 +35,7 @@ func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v.major, v.min
 func (v version) build() string { return strconv.Itoa(v.major*1e6 + v.minor*1e3 + v.patch) }
 
 // The features that came or changed with a version.
+func (v version) insights() bool        { return v.atLeast(5, 15) }
 func (v version) partialClone() bool    { return v.atLeast(7, 7) }
 func (v version) archived() bool        { return v.atLeast(8, 0) }
 func (v version) projectWebhooks() bool { return v.atLeast(8, 9) }

@@ -118,9 +118,17 @@ func (s *Server) webhookView(h *webhook, stats bool) webhookView {
 func (s *Server) eventKeys() []string {
 	keys := []string{
 		"repo:refs_changed", "repo:modified", "repo:forked", "repo:comment:added", "repo:comment:edited", "repo:comment:deleted",
-		"mirror:repo_synchronized", "pr:opened", "pr:merged", "pr:declined", "pr:deleted", "pr:comment:added", "pr:comment:edited",
-		"pr:comment:deleted", "pr:reviewer:approved", "pr:reviewer:unapproved", "pr:reviewer:needs_work", "pr:modified",
-		"pr:reviewer:updated", "pr:from_ref_updated",
+		"pr:opened", "pr:merged", "pr:declined", "pr:deleted", "pr:comment:added", "pr:comment:edited",
+		"pr:comment:deleted", "pr:reviewer:approved", "pr:reviewer:unapproved", "pr:reviewer:needs_work",
+	}
+	if s.ver.atLeast(5, 10) {
+		keys = append(keys, "pr:modified", "pr:reviewer:updated")
+	}
+	if s.ver.atLeast(6, 5) {
+		keys = append(keys, "mirror:repo_synchronized")
+	}
+	if s.ver.atLeast(7, 0) {
+		keys = append(keys, "pr:from_ref_updated")
 	}
 	if s.ver.projectWebhooks() {
 		keys = append(keys, "repo:secret_detected", "project:modified")

@@ -22,6 +22,7 @@ import (
 	"magpie/internal/bitbucketsim"
 	"magpie/internal/guard"
 	"magpie/internal/queue"
+	"magpie/internal/scan"
 	"magpie/internal/seal"
 	"magpie/internal/store"
 	"magpie/internal/store/storetest"
@@ -48,16 +49,31 @@ type bench struct {
 
 // looks notes what the scan stage is asked for.
 type looks struct {
-	mu    sync.Mutex
-	first []magpie.RepoID
-	again []magpie.RepoID
+	mu       sync.Mutex
+	first    []magpie.RepoID
+	again    []magpie.RepoID
+	compared []magpie.RepoID
+	behind   map[magpie.RepoID]bool                             // what Compare says
+	ask      func(magpie.RepoID) (scan.Comparison, error, bool) // what Compare says instead, if it says true
 }
 
-func (l *looks) Look(_ context.Context, _ *store.Tx, id magpie.RepoID) error {
+func (l *looks) Compare(_ context.Context, id magpie.RepoID) (scan.Comparison, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compared = append(l.compared, id)
+	if l.ask != nil {
+		if v, err, ok := l.ask(id); ok {
+			return v, err
+		}
+	}
+	return scan.Comparison{Current: !l.behind[id]}, nil
+}
+
+func (l *looks) Look(ctx context.Context, tx *store.Tx, id magpie.RepoID, sweep string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.again = append(l.again, id)
-	return nil
+	return tx.CountLook(ctx, sweep, true, false)
 }
 
 func (l *looks) FirstLook(_ context.Context, _ *store.Tx, id magpie.RepoID, _ bool) error {
@@ -72,6 +88,8 @@ func (l *looks) RequestHistory(context.Context, *store.Tx, magpie.RepoID) (magpi
 }
 
 func (l *looks) firsts() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.first) }
+
+func (l *looks) comparisons() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.compared) }
 
 func (l *looks) agains() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.again) }
 

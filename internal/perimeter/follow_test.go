@@ -381,10 +381,10 @@ func TestSchedule(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if n := b.count("SELECT count(*) FROM river_job WHERE kind = 'perimeter_sweep'"); n != 1 {
+		if n := b.count("SELECT count(*) FROM sweep"); n != 1 {
 			b.Errorf("%d sweeps were started, want 1", n)
 		}
-		b.eventually("a look at each", func() bool { return b.looks.agains() == 4 })
+		b.eventually("a comparison of each", func() bool { return b.looks.comparisons() == 4 })
 		b.settled(r.IntegrationID)
 		b.sim.ResetCounts()
 		must(0, b.Tick(b.ctx))
@@ -397,7 +397,7 @@ func TestSchedule(t *testing.T) {
 		b.clock.advance(defaultEvery + time.Second)
 		must(0, b.Tick(b.ctx))
 		b.eventually("the later project", func() bool { return len(b.hooksOf(int64(b.simRepo("LATER", "New")))) == 1 })
-		b.eventually("another sweep", func() bool { return b.looks.agains() >= 8 })
+		b.eventually("another sweep", func() bool { must(0, b.Tick(b.ctx)); return b.looks.comparisons() >= 8 })
 	})
 }
 
@@ -407,7 +407,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(b.ctx)
 		done := make(chan error)
 		go func() { done <- b.Service.Run(ctx) }()
-		b.eventually("the first sweep", func() bool { return b.count("SELECT count(*) FROM river_job WHERE kind = 'perimeter_sweep'") == 1 })
+		b.eventually("the first sweep", func() bool { return b.count("SELECT count(*) FROM sweep") == 1 })
 		cancel()
 		if err := <-done; err != nil {
 			b.Error(err)

@@ -41,19 +41,13 @@ type removeJob struct {
 // Kind implements magpie.Job.
 func (removeJob) Kind() string { return "perimeter_remove" }
 
-// sweepJob makes every monitored repository be looked at.
-type sweepJob struct{}
-
-// Kind implements magpie.Job.
-func (sweepJob) Kind() string { return "perimeter_sweep" }
-
 // Register adds the workers of this stage's jobs.
 func (s *Service) Register(e *queue.Engine) {
 	queue.Register(e, queue.WorkerOptions{Queue: "sync", Concurrency: 4, Timeout: 2 * time.Hour}, s.workSync)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workRefresh)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workSettle)
 	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour, GivesUp: true}, s.workRemove)
-	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 1, Timeout: time.Hour}, s.workSweep)
+	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 16, Timeout: sweepLongest}, s.workSweep)
 }
 
 // enqueueSettle adds the job that settles a repository's hook. One that runs already will notice what changed, since it

@@ -112,12 +112,13 @@ func TestTroubleWithAReplacedToken(t *testing.T) {
 	})
 }
 
-func TestSweepForgetsOldEvents(t *testing.T) {
+func TestOldTracesAreForgotten(t *testing.T) {
 	t.Parallel()
 	each(t, bitbucketsim.Options{}, func(b *bench) {
 		b.connected()
 		repo, now := b.repo("ALPHA/one").ID, time.Now()
-		for id, scanned := range map[string]time.Time{"old": now.Add(-31 * 24 * time.Hour), "recent": now.Add(-29 * 24 * time.Hour), "waiting": {}} {
+		old, recent := now.Add(-31*24*time.Hour), now.Add(-29*24*time.Hour)
+		for id, scanned := range map[string]time.Time{"old": old, "recent": recent, "waiting": {}} {
 			b.write(func(tx *store.Tx) error {
 				d := store.Delivery{ID: magpie.DeliveryID(id), RepoID: repo, Push: magpie.Push{RequestID: id}, ReceivedAt: now.Add(-40 * 24 * time.Hour)}
 				if _, err := tx.AddDelivery(b.ctx, d); err != nil || scanned.IsZero() {
@@ -126,12 +127,25 @@ func TestSweepForgetsOldEvents(t *testing.T) {
 				return tx.SetDeliveryScanned(b.ctx, d.ID, scanned)
 			})
 		}
-		b.write(func(tx *store.Tx) error { return tx.SetSchedule(b.ctx, sweepSchedule, b.clock.now()) })
-		looks := b.looks.agains()
+		for id, v := range map[magpie.ScanID]magpie.Scan{
+			"old":     {Kind: magpie.ScanPush, State: magpie.ScanFinished, EndedAt: old},
+			"found":   {Kind: magpie.ScanPush, State: magpie.ScanFinished, EndedAt: old, Progress: magpie.Progress{Findings: 1}},
+			"history": {Kind: magpie.ScanHistory, State: magpie.ScanFinished, EndedAt: old},
+			"recent":  {Kind: magpie.ScanPush, State: magpie.ScanFinished, EndedAt: recent},
+		} {
+			v.ID, v.RepoID = id, repo
+			b.write(func(tx *store.Tx) error {
+				return tx.AddScan(b.ctx, magpie.Scan{ID: id, RepoID: repo, Kind: v.Kind, State: magpie.ScanRunning})
+			})
+			b.write(func(tx *store.Tx) error { _, err := tx.SetScanProgress(b.ctx, id, v.Progress, ""); return err })
+			b.write(func(tx *store.Tx) error { _, err := tx.EndScan(b.ctx, v); return err })
+		}
+		b.write(func(tx *store.Tx) error { return tx.SetSchedule(b.ctx, pruneSchedule, b.clock.now()) })
 		must(0, b.Tick(b.ctx))
-		b.eventually("a sweep", func() bool { return b.looks.agains() > looks && b.jobsIdle() })
-		if old, all := b.count("SELECT count(*) FROM delivery WHERE id = 'old'"), b.count("SELECT count(*) FROM delivery"); old != 0 || all != 2 {
-			t.Errorf("%d events are kept, %d of them old, want 2 and none", all, old)
+		for table, want := range map[string]int{"delivery": 2, "scan": 3} {
+			if gone, all := b.count("SELECT count(*) FROM "+table+" WHERE id = 'old'"), b.count("SELECT count(*) FROM "+table); gone != 0 || all != want {
+				t.Errorf("%d rows of %s are kept, %d of them old, want %d and none", all, table, gone, want)
+			}
 		}
 	})
 }

@@ -2,21 +2,22 @@ package perimeter
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"magpie"
-	"magpie/internal/queue"
 	"magpie/internal/store"
 )
 
 const (
-	sweepSchedule = "perimeter.sweep"
 	syncPrefix    = "perimeter.sync:"
+	pruneSchedule = "perimeter.prune"
+	pruneEvery    = time.Hour
 	tickEvery     = time.Second
-	sweepBatch    = 200 // repositories in one transaction
-	// keepDeliveries is for how long an event that was dealt with is kept, which is for how long a replay is noticed.
-	keepDeliveries = 30 * 24 * time.Hour
+	// keep is for how long traces of what is dealt with are kept: events, which is for how long a replay is noticed, push
+	// scans that found nothing, and sweeps.
+	keep = 30 * 24 * time.Hour
 )
 
 func syncSchedule(id magpie.IntegrationID) string { return syncPrefix + string(id) }
@@ -35,10 +36,20 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return s.rest(context.WithoutCancel(ctx))
 		case <-tick.C:
 		}
 	}
+}
+
+// rest notes when Magpie last ran.
+func (s *Service) rest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tickEvery)
+	defer cancel()
+	if err := s.opts.DB.Write(ctx, func(tx *store.Tx) error { return putInstant(ctx, tx, aliveSetting, s.opts.Now()) }); err != nil {
+		s.opts.Log.Warn("noting the time of the stop did not succeed", "error", err)
+	}
+	return nil
 }
 
 // prepare makes a sweep due, and repairs schedules that are missing.
@@ -59,23 +70,43 @@ func (s *Service) prepare(ctx context.Context) error {
 		if err := tx.AddSchedule(ctx, expirySchedule, s.opts.Now()); err != nil {
 			return err
 		}
-		return tx.SetSchedule(ctx, sweepSchedule, s.opts.Now())
+		for _, name := range []string{sweepSchedule, pruneSchedule} {
+			if err := tx.AddSchedule(ctx, name, s.opts.Now().Add(time.Minute)); err != nil {
+				return err
+			}
+		}
+		return s.wake(ctx, tx, s.opts.Now())
 	})
 }
 
 // Tick starts what is due now. Run calls it every second.
 func (s *Service) Tick(ctx context.Context) error {
 	now := s.opts.Now()
+	if err := errors.Join(s.beat(ctx, now), s.endSweep(ctx, now)); err != nil {
+		return err
+	}
 	due, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]string, error) { return tx.DueSchedules(ctx, now) })
 	if err != nil {
 		return err
 	}
+	var sweeps []string
 	for _, name := range due {
+		if isSweep(name) {
+			sweeps = append(sweeps, name)
+			continue
+		}
 		if err := s.opts.DB.Write(ctx, func(tx *store.Tx) error { return s.start(ctx, tx, name, now) }); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(sweeps) == 0 {
+		return nil
+	}
+	err = s.opts.DB.Write(ctx, func(tx *store.Tx) error { return s.beginSweep(ctx, tx, sweeps, now) })
+	if magpie.KindOf(err) == magpie.KindConflict { // another instance began one in the same moment
+		return nil
+	}
+	return err
 }
 
 // start claims a due task and enqueues its job. Tasks of other stages are left alone.
@@ -84,12 +115,12 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, name string, now time
 		return s.announceExpiries(ctx, tx, now)
 	}
 	id, isSync := strings.CutPrefix(name, syncPrefix)
-	if !isSync && name != sweepSchedule {
-		return nil
+	every := s.opts.SyncEvery
+	if !isSync {
+		every = pruneEvery
 	}
-	every := s.opts.SweepEvery
-	if isSync {
-		every = s.opts.SyncEvery
+	if !isSync && name != pruneSchedule {
+		return nil
 	}
 	claimed, err := tx.ClaimSchedule(ctx, name, now, now.Add(every))
 	if err != nil || !claimed {
@@ -98,42 +129,15 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, name string, now time
 	if isSync {
 		return tx.Enqueue(ctx, syncJob{IntegrationID: magpie.IntegrationID(id)}, magpie.JobOptions{Once: true})
 	}
-	return tx.Enqueue(ctx, sweepJob{}, magpie.JobOptions{Once: true})
+	return prune(ctx, tx, now.Add(-keep))
 }
 
-// workSweep makes every monitored repository be looked at, in small transactions so that nobody waits long, and forgets
-// old events at the end.
-func (s *Service) workSweep(ctx context.Context, run *queue.Run[sweepJob]) error {
-	after, all := magpie.RepoID(""), 0
-	for {
-		ids, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.RepoID, error) {
-			return tx.MonitoredRepos(ctx, after, sweepBatch)
-		})
-		if err != nil {
+// prune forgets what was dealt with before a time and is of no use to anybody.
+func prune(ctx context.Context, tx *store.Tx, before time.Time) error {
+	for _, forget := range []func(context.Context, time.Time) (int64, error){tx.PruneDeliveries, tx.PruneScans, tx.PruneSweeps} {
+		if _, err := forget(ctx, before); err != nil {
 			return err
 		}
-		last := len(ids) < sweepBatch
-		err = s.opts.DB.Write(ctx, func(tx *store.Tx) error {
-			for _, id := range ids {
-				if err := s.opts.Scans.Look(ctx, tx, id); err != nil {
-					return err
-				}
-			}
-			if last {
-				if _, err := tx.PruneDeliveries(ctx, s.opts.Now().Add(-keepDeliveries)); err != nil {
-					return err
-				}
-				return run.Complete(ctx, tx.Native())
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if all += len(ids); last {
-			s.opts.Log.Info("all monitored repositories are being looked at", "repositories", all)
-			return nil
-		}
-		after = ids[len(ids)-1]
 	}
+	return nil
 }

@@ -80,7 +80,7 @@ var recovered = map[magpie.IntegrationState]string{
 
 // sweepAfterToken makes everything be compared that may have been missed.
 func (s *Service) sweepAfterToken(ctx context.Context, tx *store.Tx) error {
-	return tx.SetSchedule(ctx, sweepSchedule, s.opts.Now())
+	return s.wantSweep(ctx, tx, sweepToken)
 }
 
 // limp stores that a Bitbucket answered, but that the token lost a permission without which part of the work is undone.

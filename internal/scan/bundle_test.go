@@ -87,12 +87,14 @@ func newBundle(t *testing.T, address string, history []bitbucketsim.Commit) *bun
 	b := &bundle{t: t, refused: make(chan magpie.IntegrationID, 10)}
 	b.startBitbucket(history)
 	keys := testKeys(t)
+	client := httpClient(t, b.sim)
 	b.db, b.jobs = storetest.Open(t, address, func(e *queue.Engine, db *store.DB) {
 		log := slog.New(slog.DiscardHandler)
 		alerts := alert.New(alert.Options{DB: db, PublicURL: "https://magpie.example.com", Log: log})
 		b.incidents = incident.New(incident.Options{DB: db, Keys: keys, Alerts: alerts, Log: log})
 		b.scans = scan.New(scan.Options{
-			DB: db, Keys: keys, Engine: testEngine(t), Incidents: b.incidents, HTTP: httpClient(t, b.sim), TempDir: t.TempDir(), Log: log,
+			DB: db, Keys: keys, Engine: testEngine(t), Incidents: b.incidents, TempDir: t.TempDir(), Log: log,
+			GitHTTP:        func(context.Context, magpie.IntegrationID) (*http.Client, error) { return client, nil },
 			OnTokenRefused: func(_ context.Context, id magpie.IntegrationID) error { b.refused <- id; return nil },
 		})
 		alerts.Register(e)

@@ -24,17 +24,17 @@ func (s *Service) workFirstLook(ctx context.Context, run *queue.Run[firstLookJob
 	if err != nil {
 		return err
 	}
-	var baseline []magpie.Tip
+	var seen seen
 	if !taken {
-		if baseline, _, err = s.tips(ctx, r); err != nil {
+		if seen, err = s.tips(ctx, r); err != nil {
 			return err
 		}
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		if taken {
-			err = s.Look(ctx, tx, r.repo.ID)
+			err = s.Look(ctx, tx, r.repo.ID, "")
 		} else {
-			err = takeBaseline(ctx, tx, r.repo.ID, baseline)
+			err = takeBaseline(ctx, tx, r.repo.ID, seen)
 		}
 		if err != nil {
 			return err
@@ -48,13 +48,16 @@ func (s *Service) workFirstLook(ctx context.Context, run *queue.Run[firstLookJob
 	})
 }
 
-func takeBaseline(ctx context.Context, tx *store.Tx, repo magpie.RepoID, tips []magpie.Tip) error {
-	for _, tip := range tips {
+func takeBaseline(ctx context.Context, tx *store.Tx, repo magpie.RepoID, seen seen) error {
+	for _, tip := range seen.tips {
 		if err := tx.PutTip(ctx, repo, tip, time.Time{}); err != nil {
 			return err
 		}
 	}
-	return tx.SetBaselineTaken(ctx, repo, time.Now())
+	if err := tx.SetRepoCompared(ctx, repo, seen.at, seen.branch); err != nil {
+		return err
+	}
+	return tx.SetBaselineTaken(ctx, repo, seen.at)
 }
 
 // workHistory scans everything reachable from all refs.
@@ -71,7 +74,7 @@ func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) e
 		return err
 	}
 	if !watched {
-		return s.end(ctx, v, magpie.ScanCanceled, "the repository is no longer monitored", run.Complete)
+		return s.end(ctx, v, magpie.ScanCanceled, notMonitored, completes(run))
 	}
 	if err := s.begin(ctx, v); err != nil {
 		return err
@@ -80,7 +83,7 @@ func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) e
 }
 
 func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r remote, v magpie.Scan) error {
-	tips, listing, err := s.tips(ctx, r)
+	seen, err := s.tips(ctx, r)
 	if err != nil {
 		return s.failed(ctx, v, err, run.Last)
 	}
@@ -89,7 +92,7 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 		return err
 	}
 	// A baseline tip that no ref reaches any more is part of the past that was promised to be looked at.
-	want := fetch{request: smarthttp.Request{Wants: distinct(tips), Format: listing.Format}}
+	want := fetch{request: smarthttp.Request{Wants: distinct(seen.tips), Format: seen.format}}
 	asked := map[magpie.Hash]bool{}
 	for _, hash := range want.request.Wants {
 		asked[hash] = true
@@ -100,11 +103,11 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 			want.optional = append(want.optional, t.Hash)
 		}
 	}
-	record := record{repo: r.repo, scan: v, begun: true, known: baseline, tips: tips}
+	record := record{repo: r.repo, scan: v, begun: true, known: baseline, tips: seen.tips, seen: seen}
 	if want.empty() {
-		return s.finish(ctx, record, run.Complete)
+		return s.finish(ctx, record, completes(run))
 	}
-	return s.scan(ctx, r, want, record, run.Last, run.Complete)
+	return s.scan(ctx, r, want, record, run.Last, completes(run))
 }
 
 // begin marks a scan as running; one that an earlier attempt began goes on.
@@ -132,7 +135,7 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 	<-reported
 	switch {
 	case errors.Is(context.Cause(watchCtx), errCanceled):
-		return s.DB.Write(ctx, func(tx *store.Tx) error { return complete(ctx, tx.Native()) })
+		return s.DB.Write(ctx, func(tx *store.Tx) error { return complete(ctx, tx, verdict{}) })
 	case err != nil:
 		return s.failed(ctx, record.scan, err, last)
 	}

@@ -21,6 +21,16 @@ type pushJob struct {
 // Kind implements magpie.Job.
 func (pushJob) Kind() string { return "scan_push" }
 
+// lookJob looks at what is new in a repository although no event announced anything.
+type lookJob struct {
+	RepoID magpie.RepoID `json:"repo_id" river:"unique"`
+	Sweep  string        `json:"sweep,omitempty" river:"unique"` // that asked for it and counts it; empty if none did
+	ScanID magpie.ScanID `json:"scan_id"`                        // as in pushJob
+}
+
+// Kind implements magpie.Job.
+func (lookJob) Kind() string { return "scan_look" }
+
 // firstLookJob begins the watch of a repository.
 type firstLookJob struct {
 	RepoID  magpie.RepoID `json:"repo_id"`
@@ -48,6 +58,7 @@ const (
 // Register adds the workers of this stage's jobs.
 func (s *Service) Register(e *queue.Engine) {
 	queue.Register(e, queue.WorkerOptions{Queue: "push", Concurrency: max(s.Concurrency, 4), Timeout: pushTimeout}, s.workPush)
+	queue.Register(e, queue.WorkerOptions{Queue: "look", Concurrency: s.Concurrency, Timeout: pushTimeout}, s.workLook)
 	queue.Register(e, queue.WorkerOptions{Queue: "first_look", Concurrency: 4, Timeout: 5 * time.Minute}, s.workFirstLook)
 	queue.Register(e, queue.WorkerOptions{Queue: "history", Concurrency: s.Concurrency, Timeout: historyTimeout}, s.workHistory)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"magpie"
+	"magpie/internal/bitbucket"
 	"magpie/internal/queue"
 	"magpie/internal/store"
 )
@@ -30,25 +31,41 @@ func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
 	}
 	defer release()
 	if id := run.Args.DeliveryID; id != "" {
+		ctx = bitbucket.Urgent(ctx) // somebody just pushed
 		waits, err := store.Query(ctx, s.DB, func(tx *store.Tx) (bool, error) { return tx.DeliveryWaits(ctx, id) })
 		if err != nil {
 			return err
 		}
 		if !waits { // another job looked after it was born
-			return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", run.Complete)
+			return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", completes(run))
 		}
 	}
-	r, watched, err := s.open(ctx, run.Args.RepoID)
+	return s.scanNew(ctx, run.Args.RepoID, attempt{scan: run.Args.ScanID, number: run.Attempt, last: run.Last, complete: completes(run)})
+}
+
+// scanNew scans what is new in a repository, if it is still watched.
+func (s *Service) scanNew(ctx context.Context, id magpie.RepoID, a attempt) error {
+	r, watched, err := s.open(ctx, id)
 	if err != nil {
 		return err
 	}
 	if !watched {
-		return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanCanceled, "the repository is no longer monitored", run.Complete)
+		return s.end(ctx, magpie.Scan{ID: a.scan}, magpie.ScanCanceled, notMonitored, a.complete)
 	}
-	return s.scanPush(ctx, run, r)
+	return s.scanPush(ctx, a, r)
 }
 
-func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remote) error {
+const notMonitored = "the repository is no longer monitored"
+
+// attempt is one run of a job that scans what is new.
+type attempt struct {
+	scan     magpie.ScanID
+	number   int  // from 1
+	last     bool // a failure of this one is final
+	complete completer
+}
+
+func (s *Service) scanPush(ctx context.Context, a attempt, r remote) error {
 	known, deliveries, taken, err := s.known(ctx, r.repo)
 	if err != nil {
 		return err
@@ -57,30 +74,43 @@ func (s *Service) scanPush(ctx context.Context, run *queue.Run[pushJob], r remot
 		return s.askFirstLook(ctx, r)
 	}
 	// The refs are listed after the events are read: what an event announced is then in the listing, or gone.
-	now, listing, err := s.tips(ctx, r)
+	seen, err := s.tips(ctx, r)
 	if err != nil {
 		return err
 	}
-	record := record{repo: r.repo, known: known, tips: changed(known, now), gone: gone(known, now), deliveries: deliveries}
+	now := seen.tips
+	record := record{repo: r.repo, known: known, tips: changed(known, now), gone: gone(known, now), deliveries: deliveries, seen: seen}
 	want := plan(known, now, deliveries)
-	want.request.Format = listing.Format
-	if run.Attempt > optionalAttempts {
+	want.request.Format = seen.format
+	record.unannounced = unannounced(want.request.Wants, deliveries)
+	if a.number > optionalAttempts {
 		// Whatever an event names must not keep the refs themselves from being scanned.
 		s.Log.Warn("hashes that events named are given up", "repo", r.repo.FullName(), "objects", len(want.optional))
 		want.optional = nil
 	}
-	want.optional = slices.DeleteFunc(want.optional, func(h magpie.Hash) bool { return len(h) != 2*listing.Format.Size() })
+	want.optional = slices.DeleteFunc(want.optional, func(h magpie.Hash) bool { return len(h) != 2*seen.format.Size() })
 	record.scan = magpie.Scan{
-		ID: run.Args.ScanID, RepoID: r.repo.ID, Kind: magpie.ScanPush, State: magpie.ScanRunning, CreatedAt: time.Now(), StartedAt: time.Now(),
+		ID: a.scan, RepoID: r.repo.ID, Kind: magpie.ScanPush, State: magpie.ScanRunning, CreatedAt: time.Now(), StartedAt: time.Now(),
 	}
 	if want.empty() {
-		return s.finish(ctx, record, run.Complete)
+		return s.finish(ctx, record, a.complete)
 	}
 	if err := s.begin(ctx, record.scan); err != nil {
 		return err
 	}
 	record.begun = true
-	return s.scan(ctx, r, want, record, run.Last, run.Complete)
+	return s.scan(ctx, r, want, record, a.last, a.complete)
+}
+
+// unannounced reports whether something is to be fetched that none of the waiting events named.
+func unannounced(wants []magpie.Hash, deliveries []store.Delivery) bool {
+	named := map[magpie.Hash]bool{}
+	for _, d := range deliveries {
+		for _, h := range d.Push.Hashes() {
+			named[h] = true
+		}
+	}
+	return slices.ContainsFunc(wants, func(h magpie.Hash) bool { return !named[h] })
 }
 
 // askFirstLook makes sure that the first look at a repository is on its way, whatever became of an earlier one, and

@@ -8,11 +8,23 @@ import (
 
 	"magpie"
 	"magpie/internal/incident"
+	"magpie/internal/queue"
 	"magpie/internal/store"
 )
 
+// verdict says how a scan ended, for the sweep that asked for it.
+type verdict struct {
+	behind bool // something was scanned that no event had announced
+	failed bool // it was given up
+}
+
 // completer completes the job in whose run a transaction is made.
-type completer = func(ctx context.Context, nativeTx any) error
+type completer = func(ctx context.Context, tx *store.Tx, v verdict) error
+
+// completes returns the completer of a job that nobody counts.
+func completes[J magpie.Job](run *queue.Run[J]) completer {
+	return func(ctx context.Context, tx *store.Tx, _ verdict) error { return run.Complete(ctx, tx.Native()) }
+}
 
 // record is what a scan leaves behind, stored as a whole or not at all.
 type record struct {
@@ -26,25 +38,38 @@ type record struct {
 	tips       []magpie.Tip // now looked at
 	gone       []string     // refs that exist no more
 	deliveries []store.Delivery
+	seen       seen // the listing that tips and gone follow from
+
+	unannounced bool // something was fetched that no event had announced
 }
 
 // finish stores findings, incidents, alerts, tips and the end of the scan, and completes its job, in one transaction.
-// A scan that was canceled a moment before leaves nothing.
+// A scan that was canceled a moment before leaves nothing, nor does one whose repository was deselected.
 func (s *Service) finish(ctx context.Context, r record, complete completer) error {
 	now := time.Now()
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		if repo, err := tx.Repo(ctx, r.repo.ID); magpie.KindOf(err) == magpie.KindNotFound || err == nil && !repo.Monitored {
+			return endCanceled(ctx, tx, r, now, complete)
+		} else if err != nil {
+			return err
+		}
 		ended, err := endFinished(ctx, tx, r, now)
 		if err != nil {
 			return err
 		}
 		if r.begun && !ended { // canceled
-			return complete(ctx, tx.Native())
+			return complete(ctx, tx, verdict{})
 		}
 		if err := s.recordFindings(ctx, tx, r); err != nil {
 			return err
 		}
 		if err := putTips(ctx, tx, r, now); err != nil {
 			return err
+		}
+		if s.OnScanned != nil && len(r.tips) > 0 {
+			if err := s.OnScanned(ctx, tx, r.repo, r.tips); err != nil {
+				return err
+			}
 		}
 		// The repository's row comes last in every scan: two scans that take rows in different orders would block each
 		// other for good.
@@ -56,12 +81,24 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 		if err := tx.SetRepoScanned(ctx, r.repo.ID, now); err != nil {
 			return err
 		}
-		return complete(ctx, tx.Native())
+		if err := tx.SetRepoCompared(ctx, r.repo.ID, r.seen.at, r.seen.branch); err != nil {
+			return err
+		}
+		return complete(ctx, tx, verdict{behind: r.begun && r.unannounced})
 	})
 	if err != nil {
 		return fmt.Errorf("recording the scan of %s: %w", r.repo.FullName(), err)
 	}
 	return nil
+}
+
+// endCanceled ends a scan whose repository is no longer to be looked at.
+func endCanceled(ctx context.Context, tx *store.Tx, r record, now time.Time, complete completer) error {
+	r.scan.State, r.scan.Error, r.scan.EndedAt = magpie.ScanCanceled, notMonitored, now
+	if _, err := tx.EndScan(ctx, r.scan); err != nil {
+		return err
+	}
+	return complete(ctx, tx, verdict{})
 }
 
 // endFinished ends the scan's row and reports whether it was still open.
@@ -210,7 +247,7 @@ func (s *Service) end(ctx context.Context, v magpie.Scan, state magpie.ScanState
 				return err
 			}
 		}
-		return complete(ctx, tx.Native())
+		return complete(ctx, tx, verdict{})
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"magpie"
+	"magpie/internal/git"
 	"magpie/internal/git/pack"
 	"magpie/internal/git/smarthttp"
 	"magpie/internal/seal"
@@ -48,12 +49,19 @@ func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched
 	case !r.repo.Monitored || r.repo.State == magpie.RepoDeleted || r.repo.State == magpie.RepoUnavailable:
 		// What waits is taken up by the sweep once the repository is back.
 		return remote{}, false, nil
-	case integration.State == magpie.IntegrationTokenInvalid:
+	case integration.State == magpie.IntegrationNoLicence:
+		return remote{}, false, magpie.Errorf(magpie.KindNoLicence, "%s lets the token's user in no more for want of a licence; %s waits",
+			integration.BaseURL, r.repo.FullName())
+	case integration.State.Waits():
 		return remote{}, false, magpie.Errorf(magpie.KindTokenInvalid, "the token of %s is not valid; %s waits for a new one",
 			integration.BaseURL, r.repo.FullName())
 	}
 	r.autoscan = integration.Autoscan
-	r.client, err = smarthttp.New(smarthttp.Options{HTTP: s.HTTP, URL: r.repo.CloneURL, Token: token, Limits: s.Transfer})
+	client, err := s.GitHTTP(ctx, integration.ID)
+	if err != nil {
+		return remote{}, false, fmt.Errorf("connecting to %s: %w", integration.BaseURL, err)
+	}
+	r.client, err = smarthttp.New(smarthttp.Options{HTTP: client, URL: r.repo.CloneURL, Token: token, Limits: s.Transfer})
 	return r, true, err
 }
 
@@ -91,19 +99,31 @@ func (f *refusals) due(id magpie.IntegrationID, now time.Time) bool {
 	return true
 }
 
+// seen is what a repository's refs were at a time.
+type seen struct {
+	tips   []magpie.Tip
+	branch string // the default branch, a full ref name; empty if there is none
+	format git.Format
+	at     time.Time // just before they were asked for
+}
+
 // tips lists the refs that count: all but those that Bitbucket makes by itself for merge previews, which no one pushed.
-func (s *Service) tips(ctx context.Context, r remote) ([]magpie.Tip, *smarthttp.Listing, error) {
+func (s *Service) tips(ctx context.Context, r remote) (seen, error) {
+	v := seen{at: time.Now()}
 	listing, err := r.client.LsRefs(ctx)
 	if err = s.noteRefusal(ctx, r, err); err != nil {
-		return nil, nil, fmt.Errorf("listing the refs of %s: %w", r.repo.FullName(), err)
+		return v, fmt.Errorf("listing the refs of %s: %w", r.repo.FullName(), err)
 	}
-	var tips []magpie.Tip
+	v.format = listing.Format
 	for _, ref := range listing.Refs {
-		if ref.Target == "" && !isMergePreview(ref.Name) {
-			tips = append(tips, magpie.Tip{Ref: storable(ref.Name), Hash: ref.Hash})
+		switch {
+		case ref.Name == "HEAD":
+			v.branch = storable(ref.Target)
+		case ref.Target == "" && !isMergePreview(ref.Name):
+			v.tips = append(v.tips, magpie.Tip{Ref: storable(ref.Name), Hash: ref.Hash})
 		}
 	}
-	return tips, listing, nil
+	return v, nil
 }
 
 func isMergePreview(ref string) bool {

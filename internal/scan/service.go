@@ -25,16 +25,21 @@ type Options struct {
 	Keys      *seal.Keys
 	Engine    *detect.Engine
 	Incidents *incident.Service
-	HTTP      *http.Client // guarded: decides about certificates and addresses
-	TempDir   string       // where packs are spooled; empty is the system's
-	Workers   int          // scanning goroutines of one scan; 0 is one a core
+	// GitHTTP returns the client for Git over HTTP of an integration. It decides about certificates and addresses, and
+	// keeps the pace that Bitbucket allows the integration.
+	GitHTTP func(context.Context, magpie.IntegrationID) (*http.Client, error)
+	TempDir string // where packs are spooled; empty is the system's
+	Workers int    // scanning goroutines of one scan; 0 is one a core
 	// Concurrency is how many history scans, and apart from them how many push scans, run at once; 0 is 2.
 	Concurrency int
 	Pack        pack.Limits
 	Transfer    smarthttp.Limits
 	// OnTokenRefused is told, now and then, that an integration's token was refused. It may be nil.
 	OnTokenRefused func(context.Context, magpie.IntegrationID) error
-	Log            *slog.Logger
+	// OnScanned is told, in the transaction that stores what a scan found, which refs are now scanned up to where they
+	// stand. It may be nil.
+	OnScanned func(context.Context, *store.Tx, magpie.Repo, []magpie.Tip) error
+	Log       *slog.Logger
 }
 
 // Service scans repositories in background jobs. It is safe for concurrent use.
@@ -73,11 +78,6 @@ func (s *Service) Accept(ctx context.Context, repo magpie.RepoID, push magpie.Pu
 		}
 		return tx.Enqueue(ctx, newPushJob(repo, d.ID), magpie.JobOptions{})
 	})
-}
-
-// Look makes a repository be compared with its scanned tips although no event announced anything.
-func (s *Service) Look(ctx context.Context, tx *store.Tx, repo magpie.RepoID) error {
-	return tx.Enqueue(ctx, newPushJob(repo, ""), magpie.JobOptions{Once: true})
 }
 
 // FirstLook begins the watch of a repository whose hook is in place: it takes the present tips as the baseline for

@@ -78,7 +78,7 @@ func TestDeliveriesInAnyOrder(t *testing.T) {
 				for _, i := range order {
 					b.accept(events[i])
 				}
-				b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo) })
+				b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "") })
 				b.settle()
 				got := b.occurrences()
 				files := map[string]bool{}

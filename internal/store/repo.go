@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"magpie"
@@ -96,6 +98,29 @@ func (tx *Tx) SetRepoScanned(ctx context.Context, id magpie.RepoID, at time.Time
 	return err
 }
 
+// SetRepoCompared stores that all of a repository's refs, as they were at the given time, are known, and which of them is
+// the default branch; an older time changes nothing.
+func (tx *Tx) SetRepoCompared(ctx context.Context, id magpie.RepoID, at time.Time, branch string) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET compared_at = $2, default_branch = $3 WHERE id = $1 AND compared_at < $2`, id, micros(at), branch)
+	return err
+}
+
+// SetReposCompared does so for several repositories whose default branch did not change.
+func (tx *Tx) SetReposCompared(ctx context.Context, ids []magpie.RepoID, at time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	list, args := placeholders(2, ids)
+	_, err := tx.exec(ctx, `UPDATE repo SET compared_at = $1 WHERE compared_at < $1 AND id IN (`+list+`)`, append([]any{micros(at)}, args...)...)
+	return err
+}
+
+// SetRepoBranch stores which ref is a repository's default branch.
+func (tx *Tx) SetRepoBranch(ctx context.Context, id magpie.RepoID, branch string) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET default_branch = $2 WHERE id = $1`, id, branch)
+	return err
+}
+
 // SetRepoPushed stores when a repository was last pushed to; an older time changes nothing.
 func (tx *Tx) SetRepoPushed(ctx context.Context, id magpie.RepoID, at time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE repo SET last_push_at = $2 WHERE id = $1 AND last_push_at < $2`, id, micros(at))
@@ -112,15 +137,6 @@ func (tx *Tx) SetRepoLooked(ctx context.Context, id magpie.RepoID, at time.Time)
 func (tx *Tx) RepoLooked(ctx context.Context, id magpie.RepoID) (looked bool, err error) {
 	err = tx.row(ctx, `SELECT looked_at > 0 FROM repo WHERE id = $1`, id).Scan(&looked)
 	return looked, err
-}
-
-// MonitoredRepos returns the ids above after, in order, of the monitored repositories that can be compared with what was
-// scanned: available ones, looked at before, of integrations whose token is not known to be dead.
-func (tx *Tx) MonitoredRepos(ctx context.Context, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
-	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r JOIN integration i ON i.id = r.integration_id
-		WHERE r.id > $1 AND r.monitored AND r.state = 'available' AND r.looked_at > 0
-			AND i.state <> 'token_invalid' AND NOT i.removing
-		ORDER BY r.id LIMIT $2`, after, limit)
 }
 
 // ReposToSettle returns the ids above after, in order, of an integration's repositories whose hook is not as it should be as
@@ -161,4 +177,31 @@ func (tx *Tx) RepoName(ctx context.Context, id magpie.RepoID) (fullName, browseU
 	err = tx.row(ctx, `SELECT p.key || '/' || r.slug, r.browse_url FROM repo r JOIN project p ON p.id = r.project_id WHERE r.id = $1
 		UNION ALL SELECT full_name, browse_url FROM former_repo WHERE id = $1 LIMIT 1`, id).Scan(&fullName, &browseURL)
 	return fullName, browseURL, err
+}
+
+// DropQueued ends what is under way for a repository that is no longer watched: its scans are canceled, and its events
+// forgotten. A history scan that did not come to its end is to be asked for again when the repository comes back.
+func (tx *Tx) DropQueued(ctx context.Context, id magpie.RepoID, why string, at time.Time) error {
+	if _, err := tx.exec(ctx, `DELETE FROM delivery WHERE repo_id = $1 AND scanned_at = 0`, id); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, `UPDATE scan SET state = 'canceled', error = $2, ended_at = $3 WHERE repo_id = $1 AND ended_at = 0`, id, why, micros(at)); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `UPDATE repo SET history = 'none' WHERE id = $1 AND history = 'pending'`, id)
+	return err
+}
+
+// placeholders returns the list of an IN with so many values as all has, numbered from first, and the values.
+func placeholders[T any](first int, all []T) (list string, args []any) {
+	var text strings.Builder
+	for n, v := range all {
+		if n > 0 {
+			text.WriteByte(',')
+		}
+		text.WriteByte('$')
+		text.WriteString(strconv.Itoa(first + n))
+		args = append(args, v)
+	}
+	return text.String(), args
 }

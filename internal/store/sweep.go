@@ -135,3 +135,9 @@ func (tx *Tx) EndSweep(ctx context.Context, sweep string, at time.Time, force bo
 func (tx *Tx) PruneSweeps(ctx context.Context, before time.Time) (int64, error) {
 	return tx.exec(ctx, `DELETE FROM sweep WHERE ended_at > 0 AND ended_at < $1`, micros(before))
 }
+
+// PruneScans forgets push scans that found nothing and ended before a time.
+func (tx *Tx) PruneScans(ctx context.Context, before time.Time) (int64, error) {
+	return tx.exec(ctx, `DELETE FROM scan WHERE kind = 'push' AND state IN ('finished', 'canceled') AND findings = 0
+		AND ended_at > 0 AND ended_at < $1`, micros(before))
+}

@@ -321,6 +321,7 @@ CREATE TABLE sweep (
     behind     BIGINT NOT NULL, -- of these, with something new that was then scanned
     failed     BIGINT NOT NULL  -- of these, given up
 );
+CREATE UNIQUE INDEX sweep_running ON sweep (ended_at) WHERE ended_at = 0; -- one at a time
 
 -- The Code Insights report on the source commit of open pull requests, as it stands at Bitbucket.
 CREATE TABLE insight_report (

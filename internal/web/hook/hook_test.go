@@ -29,6 +29,7 @@ import (
 	"magpie/internal/guard"
 	"magpie/internal/perimeter"
 	"magpie/internal/queue"
+	"magpie/internal/scan"
 	"magpie/internal/seal"
 	"magpie/internal/store"
 	"magpie/internal/store/storetest"
@@ -54,7 +55,10 @@ type bench struct {
 
 type quiet struct{}
 
-func (quiet) Look(context.Context, *store.Tx, magpie.RepoID) error            { return nil }
+func (quiet) Compare(context.Context, magpie.RepoID) (scan.Comparison, error) {
+	return scan.Comparison{}, nil
+}
+func (quiet) Look(context.Context, *store.Tx, magpie.RepoID, string) error    { return nil }
 func (quiet) FirstLook(context.Context, *store.Tx, magpie.RepoID, bool) error { return nil }
 func (quiet) RequestHistory(context.Context, *store.Tx, magpie.RepoID) (magpie.ScanID, error) {
 	return "", nil

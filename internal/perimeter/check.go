@@ -64,11 +64,13 @@ func (s *Service) Check(ctx context.Context, mode magpie.Mode, rawURL string, to
 	if err := checkTokenText(token); err != nil {
 		return Probe{}, err
 	}
-	c := bitbucket.New(s.opts.HTTP, base, token)
+	c := bitbucket.New(s.opts.HTTP, base, token, nil)
+	ctx = bitbucket.Urgent(ctx) // a person waits for it
 	instance, err := c.Probe(ctx)
 	if err != nil {
 		return Probe{}, err
 	}
+	c.KeepPace(s.pace(base, instance.Username))
 	p := Probe{BaseURL: base, Version: instance.Version, TokenUser: instance.Username}
 	if mode == magpie.ModeInstance {
 		if err := p.checkSysAdmin(ctx, c); err != nil {

@@ -45,11 +45,10 @@ func (s *Service) lostPermission(ctx context.Context, i magpie.Integration, c *b
 	if err != nil || len(sample) == 0 {
 		return nil, err
 	}
-	admin, err := administers(ctx, c, sample, projects)
-	if err != nil {
+	switch admin, err := administers(ctx, c, sample, projects); {
+	case err != nil || admin == unsaid:
 		return nil, err
-	}
-	if !admin {
+	case admin == no:
 		return lostAdmin(ctx, c, i, sample)
 	}
 	sees, err := seesProjects(ctx, c, projects)
@@ -60,32 +59,43 @@ func (s *Service) lostPermission(ctx context.Context, i magpie.Integration, c *b
 		"give the token's user Project read permission again, or replace the token")}, nil
 }
 
-// administers reports whether the token may see the webhooks of one of a sample, or else administers anything in one of the
-// projects. When all of the sample are gone from Bitbucket, that says nothing about the token.
-func administers(ctx context.Context, c *bitbucket.Client, sample []magpie.Repo, projects map[int64]bool) (bool, error) {
+// said is an answer of Bitbucket, if it gave any.
+type said int
+
+const (
+	unsaid said = iota
+	yes
+	no
+)
+
+// administers finds out whether the token may see the webhooks of one of a sample, or else administers anything in one of the
+// projects. Repositories of the sample that are gone from Bitbucket, or in trouble of their own, say nothing about the token.
+func administers(ctx context.Context, c *bitbucket.Client, sample []magpie.Repo, projects map[int64]bool) (said, error) {
 	refused := false
 	for _, r := range sample {
 		err := first(c.Webhooks(ctx, r.ProjectKey, r.Slug))
+		if err == nil {
+			return yes, nil
+		}
 		switch magpie.KindOf(err) {
-		case magpie.KindNotFound:
 		case magpie.KindForbidden:
 			refused = true
-		default:
-			return err == nil, err
+		case magpie.KindTokenInvalid, magpie.KindNoLicence, magpie.KindRateLimited, magpie.KindInternal:
+			return unsaid, err
 		}
 	}
 	if !refused {
-		return true, nil
+		return unsaid, nil
 	}
 	for info, err := range c.AllRepos(ctx, bitbucket.ScopeAdmin) {
 		if err != nil {
-			return false, err
+			return unsaid, err
 		}
 		if _, monitored := projects[info.Project.RemoteID]; monitored {
-			return true, nil
+			return yes, nil
 		}
 	}
-	return false, nil
+	return no, nil
 }
 
 // first returns the error of the first step of a list, if it is one.

@@ -126,7 +126,7 @@ func TestCoverageCSV(t *testing.T) {
 func TestCoverageCSVInBoundedMemory(t *testing.T) {
 	db, _ := storetest.Open(t, storetest.SQLite(t), nil)
 	ctx := t.Context()
-	const refs = 50_000
+	const refs = 16_000
 	err := db.Write(ctx, func(tx *store.Tx) error {
 		add, err := coverageFixture(ctx, tx)
 		if err != nil {

@@ -69,6 +69,7 @@ func newServer(o Options, mux *http.ServeMux) (*server, error) {
 	s.identity()
 	s.integrations()
 	s.repositories()
+	s.coverage()
 	s.scans()
 	s.incidents()
 	return s, errors.Join(s.errs...)
@@ -94,26 +95,34 @@ type nothing struct{}
 // answer is what huma makes a response of.
 type answer[O any] struct{ Body O }
 
-// add registers an operation. handle gets the user, who has the permission.
-func add[I, O any](s *server, op operation, handle func(ctx context.Context, user magpie.User, in *I) (O, error)) {
+// describe notes an operation and returns what huma needs to know of it; false if it can't be served.
+func (s *server) describe(op *operation) (huma.Operation, bool) {
 	if op.need == "" {
 		s.errs = append(s.errs, fmt.Errorf("the operation %s has no permission", op.id))
-		return
+		return huma.Operation{}, false
 	}
-	var empty O
-	_, none := any(empty).(nothing)
 	if op.status == 0 {
 		op.status = http.StatusOK
-		if none {
-			op.status = http.StatusNoContent
-		}
 	}
-	s.ops = append(s.ops, op)
-	described := huma.Operation{
+	s.ops = append(s.ops, *op)
+	return huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Tags: []string{op.tag}, Summary: op.summary, DefaultStatus: op.status,
 		Description: "Needs " + permissionText(op.need) + ".", MaxBodyBytes: maxBodyBytes,
 		Security: []map[string][]string{{"token": {}}}, Middlewares: huma.Middlewares{s.guard(op.need)},
 		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity},
+	}, true
+}
+
+// add registers an operation. handle gets the user, who has the permission.
+func add[I, O any](s *server, op operation, handle func(ctx context.Context, user magpie.User, in *I) (O, error)) {
+	var empty O
+	_, none := any(empty).(nothing)
+	if op.status == 0 && none {
+		op.status = http.StatusNoContent
+	}
+	described, ok := s.describe(&op)
+	if !ok {
+		return
 	}
 	call := func(ctx context.Context, in *I) (O, error) {
 		out, err := handle(ctx, userOf(ctx), in)

@@ -123,6 +123,8 @@ var want = map[string][]magpie.Role{
 	"get-me": roles, "list-users": roles, "list-audit": roles[:2],
 	"list-integrations": roles, "connect-integration": roles[:2], "get-integration": roles, "update-integration": roles[:2],
 	"replace-token": roles[:2], "sync-integration": roles[:2], "remove-integration": roles[:2],
+	"check-connection": roles[:2], "check-integration": roles[:2], "compare-token": roles[:2], "update-project": roles[:2],
+	"get-coverage": roles, "export-coverage": roles, "list-refs": roles, "list-sweeps": roles, "start-sweep": roles[:2],
 	"list-projects": roles, "install-project": roles[:2], "list-repositories": roles, "get-repository": roles,
 	"select-repositories": roles[:2], "deselect-repositories": roles[:2],
 	"list-scans": roles, "start-scan": roles[:2], "get-scan": roles, "cancel-scan": roles[:2],
@@ -214,6 +216,9 @@ func TestProblems(t *testing.T) {
 			w := b.call(magpie.RoleOwner, tc.method, tc.path, tc.body)
 			var doc problemDoc
 			err := json.Unmarshal(w.Body.Bytes(), &doc)
+			if tc.name == "instance URL without TLS" && !strings.Contains(doc.Detail, "https") {
+				b.t.Errorf("%s: %s; want it to speak of https", tc.name, doc.Detail)
+			}
 			if err != nil || w.Code != tc.status || doc.Status != tc.status || doc.Title == "" || w.Header().Get("Content-Type") != "application/problem+json" {
 				b.t.Errorf("%s: status %d, %s, %s; want %d and a problem document", tc.name, w.Code, w.Header().Get("Content-Type"), w.Body, tc.status)
 			}
@@ -246,7 +251,7 @@ func TestComplaintsDoNotRepeatTokens(t *testing.T) {
 func TestEveryKindHasAStatus(t *testing.T) {
 	for _, kind := range []magpie.Kind{
 		magpie.KindInternal, magpie.KindInvalid, magpie.KindUnauthorized, magpie.KindForbidden, magpie.KindNotFound, magpie.KindConflict,
-		magpie.KindTooLarge, magpie.KindRateLimited, magpie.KindUnavailable, magpie.KindTokenInvalid,
+		magpie.KindTooLarge, magpie.KindRateLimited, magpie.KindUnavailable, magpie.KindTokenInvalid, magpie.KindNoLicence,
 	} {
 		if statuses[kind] < 400 {
 			t.Errorf("kind %q has the status %d", kind, statuses[kind])

@@ -24,6 +24,7 @@ var statuses = map[magpie.Kind]int{
 	magpie.KindRateLimited:  http.StatusTooManyRequests,
 	magpie.KindUnavailable:  http.StatusBadGateway,
 	magpie.KindTokenInvalid: http.StatusUnprocessableEntity, // Bitbucket refused its token; the caller's is fine
+	magpie.KindNoLicence:    http.StatusUnprocessableEntity, // likewise
 }
 
 // problem turns an error into a problem document. What is no *magpie.Error is logged under an id and told as that.

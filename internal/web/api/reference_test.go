@@ -27,6 +27,63 @@ A token may do what its user may do. Session cookies are not accepted. Errors ar
 |---|---|---|
 `
 
+const referenceExamples = `
+## Examples
+
+What could be connected, without storing anything; then connect it:
+
+` + "```sh" + `
+api() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$@"; }
+base=https://magpie.example.com/api/v1
+
+jq -n --rawfile token bitbucket-token '{mode: "instance", url: "https://bitbucket.example.com", token: $token}' |
+  tee >(api -d @- $base/integrations/check) | api -d @- $base/integrations
+` + "```" + `
+
+` + "`magpie apply`" + ` does this and all of the following from a file; see [bitbucket.md](bitbucket.md).
+
+A new token, and when it ends. Ask first whether it is new, without telling Bitbucket:
+
+` + "```sh" + `
+jq -n --rawfile token bitbucket-token '{token: $token}' | api -d @- $base/integrations/$id/token/compare   # {"same":false}
+jq -n --rawfile token bitbucket-token '{token: $token, expires_at: "2027-01-31T00:00:00Z"}' |
+  api -X PUT -d @- $base/integrations/$id/token
+` + "```" + `
+
+All repositories of a project, but no new ones; those whose webhook could not be installed; those that are not up to date:
+
+` + "```sh" + `
+api -d '{"filter": {"project": "'$project'"}}' $base/repositories/select    # {"repositories":42}
+api -X PATCH -d '{"auto_monitor": "off"}' $base/projects/$project
+api "$base/repositories?hook=failed"
+api "$base/repositories?state=behind"
+` + "```" + `
+
+Proof of coverage: sums, repositories, the refs of one, and everything as CSV, a line for each repository and ref:
+
+` + "```sh" + `
+api $base/coverage | jq .sums
+api "$base/repositories/$repository/refs?limit=100"
+api -o coverage.csv $base/coverage.csv
+` + "```" + `
+
+` + "```" + `
+instance,project,repository,ref,scanned_up_to,scanned_at,compared_at,waiting_pushes,waiting_since,hook,history,state,remedy
+https://bitbucket.example.com,PAY,ledger,refs/heads/main,3f0c…,2026-03-01T11:00:00Z,2026-03-01T11:15:00Z,0,,installed,done,current,
+` + "```" + `
+
+The column ` + "`state`" + ` is ` + "`current`" + `, ` + "`empty`" + ` (current, and there is no ref), ` + "`waiting`" + ` (a push was announced and not yet dealt
+with), ` + "`not_scanned`" + ` (the ref is known since monitoring began and its history is not scanned), ` + "`never_compared`" + ` or ` + "`unreadable`" + `; the
+column ` + "`remedy`" + ` says what to do. If the export can't be finished, the connection breaks, so a file that ended well is whole.
+
+Compare everything with what was scanned, now, and see what came out:
+
+` + "```sh" + `
+api -X POST $base/sweeps
+api "$base/sweeps?limit=1"
+` + "```" + `
+`
+
 // TestReference keeps docs/api.md equal to the operations.
 func TestReference(t *testing.T) {
 	db, _ := storetest.Open(t, storetest.SQLite(t), nil)
@@ -36,5 +93,6 @@ func TestReference(t *testing.T) {
 	for _, op := range b.server.ops {
 		fmt.Fprintf(&doc, "| `%s %s` | %s | %s |\n", op.method, op.path, op.summary, strings.TrimPrefix(permissionText(op.need), "the permission "))
 	}
+	doc.WriteString(referenceExamples)
 	compareFile(t, "../../../docs/api.md", []byte(doc.String()))
 }

@@ -53,6 +53,25 @@ func (*secretText) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
+// optionalTime is a time in a request that may be left out, which leaves things as they are, or null, which means none.
+type optionalTime struct {
+	at   time.Time
+	said bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *optionalTime) UnmarshalJSON(raw []byte) error {
+	o.said = true
+	return json.Unmarshal(raw, &o.at) // null leaves it zero
+}
+
+// Schema implements huma.SchemaProvider.
+func (*optionalTime) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Format: "date-time", Nullable: true}
+	s.PrecomputeMessages()
+	return s
+}
+
 // when returns nil for the zero time, which JSON then leaves out.
 func when(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -93,13 +112,17 @@ type integrationView struct {
 	URL         string                  `json:"url"`
 	Version     string                  `json:"version"`
 	TokenUser   string                  `json:"token_user" doc:"Name of the token's owner."`
-	State       magpie.IntegrationState `json:"state" enum:"active,token_invalid,unreachable"`
+	State       magpie.IntegrationState `json:"state" enum:"active,token_invalid,no_licence,unreachable"`
 	StateReason string                  `json:"state_reason,omitempty"`
+	AuthFailing *time.Time              `json:"auth_failing_since,omitempty" doc:"First refusal of the token since it last worked."`
+	TokenEnds   *time.Time              `json:"token_expires_at,omitempty" doc:"Absent: never, or not known."`
 	Autoscan    bool                    `json:"autoscan" doc:"The history of each repository added is scanned."`
 	AutoMonitor bool                    `json:"auto_monitor" doc:"Repositories that appear later are monitored."`
 	CreatedAt   time.Time               `json:"created_at"`
 	SyncedAt    *time.Time              `json:"synced_at,omitempty" doc:"End of the last complete sync."`
-	SyncError   string                  `json:"sync_error,omitempty"`
+	SyncError   string                  `json:"sync_error,omitempty" doc:"Why the last sync did not complete."`
+	Syncing     bool                    `json:"syncing" doc:"A sync was asked for and has not completed yet."`
+	Removing    bool                    `json:"removing" doc:"Its webhooks are being taken away."`
 	Coverage    *coverageView           `json:"coverage,omitempty"`
 }
 
@@ -112,12 +135,15 @@ type coverageView struct {
 	HistoryDone    int64 `json:"history_done"`
 	HistoryPending int64 `json:"history_pending"`
 	HistoryFailed  int64 `json:"history_failed"`
+	Unavailable    int64 `json:"unavailable" doc:"Monitored, but out of reach."`
+	Deleted        int64 `json:"deleted" doc:"Gone at Bitbucket; not among the repositories."`
 }
 
 func viewIntegration(i magpie.Integration) integrationView {
 	return integrationView{
 		ID: i.ID, Mode: i.Mode, URL: i.BaseURL, Version: i.Version, TokenUser: i.TokenUser, State: i.State, StateReason: i.StateReason,
-		Autoscan: i.Autoscan, AutoMonitor: i.AutoMonitor, CreatedAt: i.CreatedAt, SyncedAt: when(i.SyncedAt), SyncError: i.SyncError,
+		AuthFailing: when(i.AuthFailingSince), TokenEnds: when(i.TokenExpiresAt), Autoscan: i.Autoscan, AutoMonitor: i.AutoMonitor,
+		CreatedAt: i.CreatedAt, SyncedAt: when(i.SyncedAt), SyncError: i.SyncError, Removing: i.Removing,
 	}
 }
 
@@ -125,6 +151,7 @@ func viewCoverage(c store.Coverage) *coverageView {
 	return &coverageView{
 		Repositories: c.Repos, Monitored: c.Monitored, HooksInstalled: c.HooksInstalled, HooksPending: c.HooksPending,
 		HooksFailed: c.HooksFailed, HistoryDone: c.HistoryDone, HistoryPending: c.HistoryPending, HistoryFailed: c.HistoryFailed,
+		Unavailable: c.Unavailable, Deleted: c.Deleted,
 	}
 }
 
@@ -135,6 +162,9 @@ type projectView struct {
 	Name          string               `json:"name"`
 	Personal      bool                 `json:"personal"`
 	Installed     bool                 `json:"installed"`
+	AutoMonitor   projectDefault       `json:"auto_monitor" enum:"inherit,on,off" doc:"Whether repositories that appear in it later are monitored."`
+	Insights      bool                 `json:"insights" doc:"Leaks are reported on the commits of open pull requests."`
+	SyncedAt      *time.Time           `json:"synced_at,omitempty" doc:"When its repositories were last listed to the end."`
 	Repositories  int64                `json:"repositories"`
 	Monitored     int64                `json:"monitored"`
 	Hooked        int64                `json:"hooked" doc:"Monitored ones with an installed webhook."`
@@ -144,7 +174,7 @@ type projectView struct {
 func viewProject(p store.PerimeterProject) projectView {
 	return projectView{
 		ID: p.ID, IntegrationID: p.IntegrationID, Key: p.Key, Name: p.Name, Personal: p.Personal, Installed: p.Installed,
-		Repositories: p.Repos, Monitored: p.Monitored, Hooked: p.Hooked, Trouble: p.Trouble,
+		AutoMonitor: nameDefault(p.AutoMonitor), Insights: p.Insights, SyncedAt: when(p.SyncedAt), Repositories: p.Repos, Monitored: p.Monitored, Hooked: p.Hooked, Trouble: p.Trouble,
 	}
 }
 
@@ -161,16 +191,18 @@ type repositoryView struct {
 	Hook          magpie.HookState     `json:"hook" enum:"none,pending,installed,failed"`
 	HookReason    string               `json:"hook_reason,omitempty"`
 	History       magpie.HistoryState  `json:"history" enum:"none,pending,done,failed"`
+	DefaultBranch string               `json:"default_branch,omitempty" example:"refs/heads/main"`
 	OpenIncidents *int64               `json:"open_incidents,omitempty" doc:"In lists only."`
 	LastPushAt    *time.Time           `json:"last_push_at,omitempty"`
 	LastScanAt    *time.Time           `json:"last_scan_at,omitempty"`
+	ComparedAt    *time.Time           `json:"compared_at,omitempty" doc:"When all refs were last found to be scanned, or were scanned."`
 }
 
 func viewRepo(r magpie.Repo) repositoryView {
 	return repositoryView{
 		ID: r.ID, IntegrationID: r.IntegrationID, ProjectID: r.ProjectID, FullName: r.FullName(), Name: r.Name, BrowseURL: r.BrowseURL,
 		State: r.State, StateReason: r.StateReason, Monitored: r.Monitored, Hook: r.Hook, HookReason: r.HookReason, History: r.History,
-		LastPushAt: when(r.LastPushAt), LastScanAt: when(r.LastScanAt),
+		DefaultBranch: r.DefaultBranch, LastPushAt: when(r.LastPushAt), LastScanAt: when(r.LastScanAt), ComparedAt: when(r.ComparedAt),
 	}
 }
 

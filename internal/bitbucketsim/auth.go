@@ -63,10 +63,12 @@ func (s *Server) withBasic(encoded string) identity {
 
 func (s *Server) checked(who identity) identity {
 	switch u := who.user; {
-	case u == nil || u.Inactive:
+	case u == nil || u.Inactive || u.Deleted:
 		return identity{problem: errBadLogin()}
-	case u.Unlicensed:
+	case u.Unlicensed || get(&s.faults, &s.faults.noLicence):
 		return identity{problem: errUnlicensed()}
+	case u.TwoStep:
+		return identity{problem: errTwoStep()}
 	}
 	u := *who.user // copies may be read without the lock
 	who.user = &u

@@ -39,9 +39,10 @@ func (s *Server) SetRepoPublic(id int, public bool) error {
 	return s.edit(id, func(r *repo) { r.Public = public })
 }
 
-// DisableHTTPHosting takes git over HTTP and the http clone link from one repository. SetHTTPHosting does so for all.
-func (s *Server) DisableHTTPHosting(id int) error {
-	return s.edit(id, func(r *repo) { r.NoHTTP = true })
+// SetRepoHTTPHosting switches git over HTTP and the http clone link on or off for one repository. SetHTTPHosting does
+// so for all.
+func (s *Server) SetRepoHTTPHosting(id int, on bool) error {
+	return s.edit(id, func(r *repo) { r.NoHTTP = !on })
 }
 
 // SetDefaultBranch changes the default branch (short name), whether or not it exists.

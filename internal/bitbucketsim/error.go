@@ -43,6 +43,7 @@ func (e *apiError) body() errorBody {
 const (
 	notPermitted = "You are not permitted to access this resource"
 	badLogin     = "Authentication failed. Please check your credentials and try again."
+	twoStep      = "Two-step verification is required for your account. Set it up in a browser and try again."
 	unlicensed   = "You are not currently licensed to use Bitbucket.\nPlease contact your administrator."
 )
 
@@ -63,6 +64,11 @@ func errBadLogin() *apiError {
 
 func errUnlicensed() *apiError {
 	return &apiError{http.StatusUnauthorized, "", unlicensed, "bitbucket.auth.NoAccessAuthenticationException"}
+}
+
+// errTwoStep has a class name of our own making: none was recorded.
+func errTwoStep() *apiError {
+	return &apiError{http.StatusUnauthorized, "", twoStep, "bitbucket.auth.TwoStepVerificationRequiredException"}
 }
 
 func errNoProject(key string) *apiError {

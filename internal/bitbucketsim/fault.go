@@ -1,6 +1,7 @@
 package bitbucketsim
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -36,12 +37,24 @@ const (
 	SecretAbsent // the configuration shows only who created it
 )
 
+// Refusal says what a REST call sees instead of a 401 with an error document.
+type Refusal int
+
+// The forms of a refusal.
+const (
+	RefuseJSON  Refusal = iota // 401 and an error document
+	RefuseEmpty                // 401 without a body
+	RefuseHTML                 // 401 and a page for people
+	RefuseLogin                // 200 and the login page, as a proxy that signs people in answers
+)
+
 // Failure is trouble injected into a share of all requests, REST and git.
 type Failure struct {
 	Share  float64     // 0 to 1
 	Status int         // 0 hangs until the client gives up, ReleaseHung or Close
 	Body   FailureBody // default BodyJSON
 	Path   string      // only requests whose path contains this
+	Header http.Header // more headers, such as Retry-After
 }
 
 // faults holds the switches for trouble.
@@ -59,6 +72,11 @@ type faults struct {
 	rename      RenameMode
 	echo        SecretEcho
 	mergeRefs   bool
+	noLicence   bool
+	ownTokens   bool
+	refusal     Refusal
+	gitRename   *RenameMode
+	busy        Busy
 }
 
 func get[T any](f *faults, v *T) T {
@@ -73,10 +91,16 @@ func set[T any](f *faults, v *T, to T) {
 	*v = to
 }
 
-func (f *faults) sparsePages() bool      { return get(f, &f.sparse) }
-func (f *faults) strictProbe() bool      { return get(f, &f.strict) }
-func (f *faults) httpHostingOff() bool   { return get(f, &f.noHTTP) }
-func (f *faults) renames() RenameMode    { return get(f, &f.rename) }
+func (f *faults) sparsePages() bool    { return get(f, &f.sparse) }
+func (f *faults) strictProbe() bool    { return get(f, &f.strict) }
+func (f *faults) httpHostingOff() bool { return get(f, &f.noHTTP) }
+func (f *faults) renames() RenameMode  { return get(f, &f.rename) }
+func (f *faults) gitRenames() RenameMode {
+	if m := get(f, &f.gitRename); m != nil {
+		return *m
+	}
+	return f.renames()
+}
 func (f *faults) secretEcho() SecretEcho { return get(f, &f.echo) }
 
 func (f *faults) maxLimit(def int) int {
@@ -119,8 +143,15 @@ func (s *Server) SetStrictProbe(on bool) { set(&s.faults, &s.faults.strict, on) 
 // SetMaxLimit replaces the largest page the server gives (1000). Zero restores it.
 func (s *Server) SetMaxLimit(n int) { set(&s.faults, &s.faults.limitCap, n) }
 
-// SetRenameMode chooses what old addresses of renamed and moved repositories do.
-func (s *Server) SetRenameMode(m RenameMode) { set(&s.faults, &s.faults.rename, m) }
+// SetRenameMode chooses what old addresses of renamed and moved repositories do. Deleting at an old address is
+// redirected in the alias mode too.
+func (s *Server) SetRenameMode(m RenameMode) {
+	set(&s.faults, &s.faults.rename, m)
+	set(&s.faults, &s.faults.gitRename, nil)
+}
+
+// SetGitRenameMode chooses what old addresses do for git alone, until the next SetRenameMode.
+func (s *Server) SetGitRenameMode(m RenameMode) { set(&s.faults, &s.faults.gitRename, &m) }
 
 // SetSecretEcho chooses how webhook secrets appear in answers.
 func (s *Server) SetSecretEcho(e SecretEcho) { set(&s.faults, &s.faults.echo, e) }
@@ -130,6 +161,16 @@ func (s *Server) SetSecretEcho(e SecretEcho) { set(&s.faults, &s.faults.echo, e)
 func (s *Server) SetMergeRefs(on bool) { set(&s.faults, &s.faults.mergeRefs, on) }
 
 func (s *Server) mergeRefs() bool { return !s.ver.atLeast(8, 0) || get(&s.faults, &s.faults.mergeRefs) }
+
+// SetLicenceValid ends the licence of the instance, or renews it. Without one nobody can authenticate.
+func (s *Server) SetLicenceValid(valid bool) { set(&s.faults, &s.faults.noLicence, !valid) }
+
+// SetTokensSeeTokens lets tokens read the access-token resources of their owners, which by default only people may; it
+// is not known of a real server.
+func (s *Server) SetTokensSeeTokens(on bool) { set(&s.faults, &s.faults.ownTokens, on) }
+
+// SetRefusal chooses the form of all 401 answers of the REST interface.
+func (s *Server) SetRefusal(r Refusal) { set(&s.faults, &s.faults.refusal, r) }
 
 // SetBasicAuth switches Basic authentication on or off for everything; it is on at first.
 func (s *Server) SetBasicAuth(on bool) { set(&s.faults, &s.faults.noBasic, !on) }
@@ -180,6 +221,7 @@ func (s *Server) hang(r *http.Request) {
 }
 
 func writeFailure(w http.ResponseWriter, f Failure) {
+	maps.Copy(w.Header(), f.Header)
 	switch f.Body {
 	case BodyEmpty:
 		w.WriteHeader(f.Status)

@@ -22,11 +22,11 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	repo, pushing := s.gitTarget(w, r, who)
-	if repo == nil {
+	if repo == nil || s.throttled(w, r, false) {
 		return
 	}
 	if !pushing {
-		if !s.listed(w, r, repo) {
+		if !s.listed(w, r, repo) && !s.throttled(w, r, true) {
 			s.backend(w, r, repo, who)
 		}
 		return
@@ -50,7 +50,7 @@ func (s *Server) gitTarget(w http.ResponseWriter, r *http.Request, who identity)
 		need = write
 	}
 	found, moved := s.findRepo(key, strings.TrimSuffix(slug, ".git"))
-	if found != nil && moved && s.faults.renames() == RenameGone {
+	if found != nil && moved && s.faults.gitRenames() == RenameGone {
 		found = nil
 	}
 	if who.problem != nil || who.user == nil && (found == nil || s.repoLevel(who, found) < need) {
@@ -69,7 +69,7 @@ func (s *Server) gitTarget(w http.ResponseWriter, r *http.Request, who identity)
 		gitRefuse(w, http.StatusServiceUnavailable, "The repository is not available")
 	case have < need || need == write && found.Archived:
 		gitRefuse(w, http.StatusForbidden, "You do not have permission to push to this repository")
-	case moved && s.faults.renames() == RenameRedirect:
+	case moved && s.faults.gitRenames() == RenameRedirect:
 		s.gitRedirect(w, r, found)
 	default:
 		return found.copy(), rest == "git-receive-pack"

@@ -97,7 +97,7 @@ func TestGitWall(t *testing.T) {
 	}{
 		{"archived", func() error { return b.Archive(b.repo.ID, true) }, 200, 403},
 		{"offline", func() error { return b.SetRepoState(b.repo.ID, "OFFLINE") }, 503, 503},
-		{"hosting off", func() error { return b.DisableHTTPHosting(b.repo.ID) }, 404, 404},
+		{"hosting off", func() error { return b.SetRepoHTTPHosting(b.repo.ID, false) }, 404, 404},
 	} {
 		must(0, tc.set())
 		if got := info("upload-pack", b.token.Text).status; got != tc.fetch {

@@ -118,6 +118,9 @@ func (c *call) repo(need level) (*repo, error) {
 	}
 	key, slug := c.r.PathValue("key"), c.r.PathValue("slug")
 	r, moved := c.s.findRepo(key, slug)
+	if r != nil && moved && c.s.faults.renames() == RenameAlias && c.deletesRepo() {
+		return nil, c.movedTo(r)
+	}
 	if r != nil && moved {
 		switch c.s.faults.renames() {
 		case RenameGone:
@@ -135,6 +138,10 @@ func (c *call) repo(need level) (*repo, error) {
 		return nil, c.s.refusal(c.who)
 	}
 	return r.copy(), nil
+}
+
+func (c *call) deletesRepo() bool {
+	return c.r.Method == http.MethodDelete && strings.HasSuffix(c.r.Pattern, "/repos/{slug}") && strings.Contains(c.r.Pattern, "/rest/api/")
 }
 
 // movedTo answers a call at an old address with a redirect to the same resource at the new one.

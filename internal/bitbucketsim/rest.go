@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -136,7 +137,10 @@ func headerText(s string) string {
 
 func (c *call) answer(body any, err error) {
 	var fail *apiError
-	if errors.As(err, &fail) {
+	if errors.As(err, &fail) && fail.status == http.StatusUnauthorized && c.refuse() {
+		return
+	}
+	if fail != nil {
 		c.write(reply{status: fail.status, body: fail.body()})
 		return
 	}
@@ -153,6 +157,22 @@ func (c *call) answer(body any, err error) {
 	default:
 		c.write(reply{status: http.StatusOK, body: v})
 	}
+}
+
+// refuse answers 401 in the form that SetRefusal chose, and reports whether that is not the usual one.
+func (c *call) refuse() bool {
+	form := get(&c.s.faults, &c.s.faults.refusal)
+	switch form {
+	case RefuseEmpty:
+		c.w.WriteHeader(http.StatusUnauthorized)
+	case RefuseHTML, RefuseLogin:
+		c.w.Header().Set("Content-Type", "text/html;charset=UTF-8")
+		if form == RefuseHTML {
+			c.w.WriteHeader(http.StatusUnauthorized)
+		}
+		io.WriteString(c.w, loginPage)
+	}
+	return form != RefuseJSON
 }
 
 func (c *call) write(a reply) {
@@ -206,7 +226,9 @@ func (s *Server) webPage(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" && r.URL.Path != "/login" {
 		w.WriteHeader(http.StatusNotFound)
 	}
-	fmt.Fprint(w, "<!DOCTYPE html><html><head><title>Log in - Bitbucket</title></head><body><form></form></body></html>")
+	io.WriteString(w, loginPage)
 }
+
+const loginPage = "<!DOCTYPE html><html><head><title>Log in - Bitbucket</title></head><body><form></form></body></html>"
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -405,7 +405,7 @@ func TestCloneLinks(t *testing.T) {
 	if want := b.URL() + "/scm/prj/rocket.git"; href != want || !strings.Contains(href, "/bitbucket/scm/") {
 		t.Errorf("http link = %q, want %q", href, want)
 	}
-	must(0, b.DisableHTTPHosting(b.repo.ID))
+	must(0, b.SetRepoHTTPHosting(b.repo.ID, false))
 	if order, _ := names("rocket"); order != "ssh " {
 		t.Errorf("links without HTTP hosting = %q, want ssh only", order)
 	}

@@ -68,6 +68,8 @@ type user struct {
 	Service     bool
 	Inactive    bool
 	Unlicensed  bool
+	TwoStep     bool // credentials are refused until two-step verification is set up
+	Deleted     bool // kept for what the user did
 	Password    string
 	Global      string // "", PROJECT_CREATE, ADMIN, SYS_ADMIN; a licensed user has LICENSED_USER anyway
 	ProjectPerm map[int]level
@@ -193,7 +195,11 @@ func (s *Server) reindex() {
 }
 
 func (s *Server) indexUser(u *user) {
-	s.index.userBySlug[u.Slug], s.index.userByID[u.ID] = u, u
+	s.index.userByID[u.ID] = u
+	if u.Deleted {
+		return
+	}
+	s.index.userBySlug[u.Slug] = u
 	s.index.userByName[strings.ToLower(u.Name)] = u
 	if u.Email != "" {
 		s.index.userByEmail[strings.ToLower(u.Email)] = u

@@ -61,6 +61,11 @@ func checkPermissions(permissions []string, repoOnly bool) *apiError {
 			return errInvalid("permissions", p+" is not a valid permission")
 		}
 	}
+	for _, family := range []string{"REPO_", "PROJECT_"} {
+		if n := len(slices.DeleteFunc(slices.Clone(permissions), func(p string) bool { return !strings.HasPrefix(p, family) })); n > 1 {
+			return errInvalid("permissions", "Tokens may have only one "+family[:len(family)-1]+" permission")
+		}
+	}
 	if len(permissions) == 0 {
 		return errInvalid("permissions", "At least one permission is needed")
 	}
@@ -132,6 +137,11 @@ func (s *Server) ExpireToken(id string) error {
 	return s.editToken(id, func(t *token) { t.Expiry = s.now() })
 }
 
+// SetTokenExpiry moves the end of a token's life; zero is never.
+func (s *Server) SetTokenExpiry(id string, expires time.Time) error {
+	return s.editToken(id, func(t *token) { t.Expiry = expires })
+}
+
 // SetTokenPermissions replaces what a token may do.
 func (s *Server) SetTokenPermissions(id string, permissions ...string) error {
 	return s.editToken(id, func(t *token) { t.Permissions = permissions })
@@ -172,13 +182,15 @@ func (s *Server) routeTokens(mux *http.ServeMux) {
 		s.rest(mux, "access-tokens", "GET "+scope, (*call).listTokens)
 		s.rest(mux, "access-tokens", "PUT "+scope, (*call).createToken)
 		s.rest(mux, "access-tokens", "GET "+scope+"/{id}", (*call).getToken)
+		s.rest(mux, "access-tokens", "POST "+scope+"/{id}", (*call).updateToken)
 		s.rest(mux, "access-tokens", "DELETE "+scope+"/{id}", (*call).deleteToken)
 	}
 }
 
 // tokenScope says whose tokens the address names. Only people may administer tokens, never tokens themselves.
 func (c *call) tokenScope() (TokenSpec, error) {
-	if c.who.user == nil || c.who.token != nil {
+	mayRead := c.r.Method == http.MethodGet && get(&c.s.faults, &c.s.faults.ownTokens)
+	if c.who.user == nil || c.who.token != nil && !mayRead {
 		return TokenSpec{}, c.s.refusal(c.who)
 	}
 	key, slug := c.r.PathValue("key"), c.r.PathValue("slug")
@@ -196,7 +208,13 @@ func (c *call) tokenScope() (TokenSpec, error) {
 		}
 		return TokenSpec{Project: p.Key}, nil
 	}
-	who := c.r.PathValue("user")
+	who := strings.ToLower(c.r.PathValue("user"))
+	c.s.mu.RLock()
+	known := c.s.index.userBySlug[who] != nil
+	c.s.mu.RUnlock()
+	if !known {
+		return TokenSpec{}, errNoUser(who)
+	}
 	if who != c.who.user.Slug && !c.who.user.sysadmin() {
 		return TokenSpec{}, errForbidden()
 	}
@@ -270,6 +288,39 @@ func (c *call) createToken() (any, error) {
 	v := c.s.tokenView(c.s.index.tokenByText[made.Text])
 	v.Token = made.Text
 	return v, nil
+}
+
+// updateToken replaces the name and the permissions.
+func (c *call) updateToken() (any, error) {
+	spec, err := c.tokenScope()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.getToken(); err != nil {
+		return nil, err
+	}
+	var body struct {
+		Name        string
+		Permissions []string
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	if body.Permissions != nil {
+		if fail := checkPermissions(body.Permissions, spec.Repo != 0); fail != nil {
+			return nil, fail
+		}
+	}
+	err = c.s.editToken(c.r.PathValue("id"), func(t *token) {
+		t.Name = orElse(body.Name, t.Name)
+		if body.Permissions != nil {
+			t.Permissions = body.Permissions
+		}
+	})
+	if err != nil {
+		return nil, errPlain(http.StatusNotFound, "No token exists with the given ID.")
+	}
+	return c.getToken()
 }
 
 func (c *call) deleteToken() (any, error) {

@@ -67,6 +67,41 @@ func (s *Server) SetLicensed(slug string, licensed bool) error {
 	return s.editUser(slug, func(u *user) { u.Unlicensed = !licensed })
 }
 
+// SetTwoStep makes the server refuse all credentials of a user with a sentence about two-step verification, or not.
+func (s *Server) SetTwoStep(slug string, required bool) error {
+	return s.editUser(slug, func(u *user) { u.TwoStep = required })
+}
+
+// DeleteUser deletes a user with all tokens; pushes and pull requests keep the name.
+func (s *Server) DeleteUser(slug string) error {
+	return s.editUser(slug, func(u *user) {
+		u.Deleted = true
+		s.st.Tokens = slices.DeleteFunc(s.st.Tokens, func(t *token) bool { return t.UserID == u.ID })
+		s.reindex()
+	})
+}
+
+// RenameUser gives a user another name, and with it another slug. The key of the personal project changes too; old
+// addresses below it stay known.
+func (s *Server) RenameUser(slug, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, to := s.index.userBySlug[slug], userSlug(name)
+	if u == nil || s.index.userBySlug[to] != nil {
+		return fmt.Errorf("user %s can't become %s", slug, to)
+	}
+	u.Name, u.Slug = name, to
+	for _, p := range s.st.Projects {
+		if p.OwnerID == u.ID {
+			s.st.KeyAlias[p.Key] = p.ID
+			p.Key = "~" + strings.ToUpper(to)
+			delete(s.st.KeyAlias, p.Key)
+		}
+	}
+	s.reindex()
+	return nil
+}
+
 // SetActive disables or enables a user.
 func (s *Server) SetActive(slug string, active bool) error {
 	return s.editUser(slug, func(u *user) { u.Inactive = !active })
@@ -132,7 +167,7 @@ func (c *call) listUsers() (any, error) {
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
 	match := func(u *user) bool {
-		return !u.Service && !u.Inactive && (permission == "" || u.has(permission)) &&
+		return !u.Service && !u.Inactive && !u.Deleted && (permission == "" || u.has(permission)) &&
 			(strings.Contains(strings.ToLower(u.Name), filter) || strings.Contains(strings.ToLower(u.DisplayName), filter) ||
 				strings.Contains(strings.ToLower(u.Email), filter))
 	}

@@ -52,9 +52,11 @@ func (s *Service) workRemove(ctx context.Context, run *queue.Run[removeJob]) err
 	if err != nil {
 		return err
 	}
-	// With a dead token the rest stays behind, like what Bitbucket refuses for good; other trouble is worth a day of attempts.
+	// With a dead token, or one whose user may not come in, the rest stays behind, like what Bitbucket refuses for good; other
+	// trouble is worth a day of attempts.
 	err = s.removeHooks(ctx, c, id)
-	if final := magpie.KindOf(err) == magpie.KindTokenInvalid || refusedForGood(err); err != nil && !final && (ctx.Err() != nil || !run.Last) {
+	kind := magpie.KindOf(err)
+	if final := kind == magpie.KindTokenInvalid || kind == magpie.KindNoLicence || refusedForGood(err); err != nil && !final && (ctx.Err() != nil || !run.Last) {
 		return err
 	}
 	left, err := s.hooksLeft(ctx, id)

@@ -60,7 +60,7 @@ func (s *Service) workSettle(ctx context.Context, run *queue.Run[settleJob]) err
 }
 
 func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo magpie.Repo, i magpie.Integration) error {
-	if i.State == magpie.IntegrationTokenInvalid || repo.State == magpie.RepoDeleted || repo.State == magpie.RepoUnavailable {
+	if i.State.Waits() || repo.State == magpie.RepoDeleted || repo.State == magpie.RepoUnavailable {
 		return complete(ctx, s.opts.DB, run) // the sync that sees this change adds a new job
 	}
 	if i.Removing && repo.Monitored {
@@ -269,7 +269,7 @@ func (t task) failed(ctx context.Context, trouble error) error {
 			return err
 		})
 		return errors.Join(trouble, err)
-	case magpie.KindTokenInvalid:
+	case magpie.KindTokenInvalid, magpie.KindNoLicence:
 		return t.storeBecause(ctx, t.repo.Hook, t.repo.HookReason, func(tx *store.Tx) error { return t.wantSync(ctx, tx, t.i.ID) })
 	}
 	return t.storeBecause(ctx, state, why, func(tx *store.Tx) error {

@@ -357,7 +357,7 @@ func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error 
 // a full sync finds it.
 func (s *Service) workRefresh(ctx context.Context, run *queue.Run[refreshJob]) error {
 	repo, i, err := s.repo(ctx, run.Args.RepoID)
-	if magpie.KindOf(err) == magpie.KindNotFound || err == nil && (i.Removing || i.State == magpie.IntegrationTokenInvalid) {
+	if magpie.KindOf(err) == magpie.KindNotFound || err == nil && (i.Removing || i.State.Waits()) {
 		return complete(ctx, s.opts.DB, run)
 	}
 	if err != nil {

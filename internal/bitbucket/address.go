@@ -14,7 +14,7 @@ import (
 var uiPaths = map[string]bool{
 	"projects": true, "users": true, "repos": true, "scm": true, "rest": true, "git": true, "admin": true, "account": true,
 	"dashboard": true, "login": true, "logout": true, "plugins": true, "profile": true, "bots": true, "j_atl_security_check": true,
-	"getting-started": true, "about": true, "s": true, "download": true, "mvc": true, "setup": true, "status": true,
+	"getting-started": true, "about": true, "s": true, "download": true, "mvc": true, "setup": true, "status": true, "browse": true,
 }
 
 // ParseBaseURL brings the address of a Bitbucket instance, as a person typed it, to its one form: https, host, port unless
@@ -63,7 +63,7 @@ func checkHost(u *url.URL, host string) error {
 func checkCloud(_ *url.URL, host string) error {
 	if host == "bitbucket.org" || strings.HasSuffix(host, ".bitbucket.org") {
 		return badURL("bitbucket.org is Bitbucket Cloud, which is not supported; Magpie connects to Bitbucket Server and Data Center",
-			"for repositories in Bitbucket Cloud run magpie scan in a pipeline")
+			"for repositories in Bitbucket Cloud run magpie scan in a pipeline of theirs; docs/bitbucket.md has one to copy")
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		{"https://bitbucket.example/scm/prj/slug.git", "page inside", ""},
 		{"https://bitbucket.example/rest/api/1.0", "page inside", ""},
 		{"https://bitbucket.example/dashboard", "page inside", ""},
+		{"https://bitbucket.example/browse", "page inside Bitbucket (/browse)", "type https://bitbucket.example"},
 		{"https://bitbucket.example/bitbucket/projects", "more than one path segment", "type https://bitbucket.example/bitbucket"},
 		{"https://bitbucket.example/a/../b", "more than one path segment", ""},
 		{"https://bitbucket.example/..", "context path", "type https://bitbucket.example"},

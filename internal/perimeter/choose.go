@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"magpie"
 	"magpie/internal/store"
@@ -13,10 +14,17 @@ import (
 const chooseBatch = 500
 
 // setMonitored stores whether a repository is watched and, if that changes anything, adds the job that settles its hook.
+// What is under way for one that is watched no more is dropped; its tips stay, so that what was missed is found when it is
+// selected again.
 func setMonitored(ctx context.Context, tx *store.Tx, id magpie.RepoID, monitored bool) error {
 	changed, err := tx.SetRepoMonitored(ctx, id, monitored)
 	if err != nil || !changed {
 		return err
+	}
+	if !monitored {
+		if err := tx.DropQueued(ctx, id, "the repository is no longer monitored", time.Now()); err != nil {
+			return err
+		}
 	}
 	return enqueueSettle(ctx, tx, id)
 }

@@ -33,10 +33,10 @@ func TestSyncAfterRemoveWasClicked(t *testing.T) {
 		})
 		b.write(func(tx *store.Tx) error { return tx.UnmonitorAll(b.ctx, i.ID) })
 		p := pass{Service: b.Service, i: i, c: c, id: store.NewID[string]()}
-		if err := p.instance(b.ctx); magpie.KindOf(err) != magpie.KindConflict {
+		if err := p.instance(b.ctx, place{}); magpie.KindOf(err) != magpie.KindConflict {
 			t.Errorf("the sync of an instance: %v, want a conflict", err)
 		}
-		if err := p.take(b.ctx, c.ProjectRepos(b.ctx, "GAMMA")); magpie.KindOf(err) != magpie.KindConflict {
+		if err := p.project(b.ctx, magpie.Project{Key: "GAMMA"}, place{}); magpie.KindOf(err) != magpie.KindConflict {
 			t.Errorf("taking in a project's repositories: %v, want a conflict", err)
 		}
 		if n := b.count("SELECT count(*) FROM repo"); n != 5 {

@@ -2,6 +2,7 @@ package perimeter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,6 +27,9 @@ func (s *Service) Remove(ctx context.Context, actor magpie.User, id magpie.Integ
 			return err
 		}
 		if err := tx.UnmonitorAll(ctx, id); err != nil {
+			return err
+		}
+		if err := tx.DropAllQueued(ctx, id, "the integration was removed", s.opts.Now()); err != nil {
 			return err
 		}
 		if err := tx.DeleteSchedule(ctx, syncSchedule(id)); err != nil {
@@ -91,14 +95,21 @@ func refusedForGood(err error) bool {
 // removeHooks deletes the webhooks of an integration. Those it can't delete it passes over; it stops where going on makes
 // no sense.
 func (s *Service) removeHooks(ctx context.Context, c *bitbucket.Client, id magpie.IntegrationID) error {
+	var coming error
 	after := magpie.RepoID("")
 	for {
 		hooks, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]store.Hook, error) { return tx.Hooks(ctx, id, after, settleBatch) })
-		if err != nil || len(hooks) == 0 {
+		if err != nil {
 			return err
 		}
+		if len(hooks) == 0 {
+			return coming
+		}
 		for _, h := range hooks {
-			if err := s.removeHook(ctx, c, h); err != nil && !refusedForGood(err) {
+			switch err := s.removeHook(ctx, c, h); {
+			case errors.Is(err, errInFlight):
+				coming = err // the job comes back for it
+			case err != nil && !refusedForGood(err):
 				return err
 			}
 		}
@@ -112,14 +123,18 @@ func (s *Service) removeHook(ctx context.Context, c *bitbucket.Client, h store.H
 		return err
 	}
 	if repo.State != magpie.RepoDeleted {
-		ours, err := ourHooks(ctx, c, repo, h.URL, s.hookPrefix()+string(h.ID))
-		if err != nil && magpie.KindOf(err) != magpie.KindNotFound {
-			return err
-		}
-		for _, w := range ours {
-			if err := c.DeleteWebhook(ctx, repo.ProjectKey, repo.Slug, w.ID); err != nil {
-				return err
+		err := s.dropOurs(ctx, c, repo, h)
+		if magpie.KindOf(err) == magpie.KindNotFound {
+			// Gone with its webhooks, unless another repository has its name now.
+			if _, err = c.Repo(ctx, repo.ProjectKey, repo.Slug); err == nil {
+				return magpie.Errorf(magpie.KindConflict, "%s is the name of another repository by now", repo.FullName())
 			}
+			if magpie.KindOf(err) == magpie.KindNotFound {
+				err = nil
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return s.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.DeleteHook(ctx, h.ID) })

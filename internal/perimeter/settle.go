@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"magpie"
 	"magpie/internal/bitbucket"
 	"magpie/internal/queue"
@@ -16,11 +18,18 @@ import (
 )
 
 const (
-	hookName   = "Magpie"
-	hookIDLen  = 24        // digits of base 62: 142 bits
-	secretLen  = 43        // digits of base 62: 256 bits
-	maxTries   = 10        // within one run, when what is wanted keeps changing
-	checkEvery = time.Hour // after which a hook is looked at again, as far as the share of one sync reaches
+	hookName  = "Magpie"
+	hookIDLen = 24 // digits of base 62: 142 bits
+	secretLen = 43 // digits of base 62: 256 bits
+	maxTries  = 10 // within one run, when what is wanted keeps changing
+	// A hook that was neither checked nor heard of for checkEvery is looked at again, as far as the share of one sync
+	// reaches: it is such that each gets its turn within checkWithin.
+	checkEvery  = time.Hour
+	checkWithin = 4 * time.Hour
+	checkLeast  = 200
+	checkMost   = 2000
+	// inFlight is for how long a webhook that we asked for may still come into being, whatever became of the answer.
+	inFlight = 5 * time.Minute
 )
 
 // hookPrefix is the address of our hooks up to their id.
@@ -120,21 +129,24 @@ func (t task) storeBecause(ctx context.Context, state magpie.HookState, why stri
 }
 
 // install makes the repository have exactly one webhook of ours. Its row, with id and secret, is stored first: should we
-// crash after it was created, the next attempt finds it by its address.
+// crash after it was created, the next attempt finds it by its address. An address that was just made up can't be there
+// yet, so the first attempt costs one request; a later one, or a check, lists first.
 func (t task) install(ctx context.Context, c *bitbucket.Client) error {
-	hook, spec, err := t.hook(ctx)
+	hook, spec, isNew, err := t.hook(ctx)
 	if err != nil {
 		return err
 	}
-	ours, err := t.ours(ctx, c, hook, spec.URL)
-	if err != nil {
-		return err
+	var ours []bitbucket.Webhook
+	if !isNew {
+		if ours, err = t.ours(ctx, c, hook, spec.URL); err != nil {
+			return err
+		}
 	}
 	fresh := true
 	var have bitbucket.Webhook
 	switch keep, rest := pick(ours, hook.RemoteID); {
 	case len(ours) == 0:
-		have, err = c.CreateWebhook(ctx, t.repo.ProjectKey, t.repo.Slug, spec)
+		have, err = t.create(ctx, c, hook, spec, isNew)
 	case hook.RemoteID == keep.ID && !hook.CheckedAt.IsZero() && asSpecified(keep, spec):
 		have, fresh = keep, false
 		err = t.drop(ctx, c, rest)
@@ -157,6 +169,58 @@ func (t task) install(ctx context.Context, c *bitbucket.Client) error {
 	})
 }
 
+// create puts a webhook on the repository. Where its name is not fresh, or a webhook is not where it was, it first makes
+// sure that the name still leads to this repository.
+func (t task) create(ctx context.Context, c *bitbucket.Client, hook store.Hook, spec bitbucket.HookSpec, isNew bool) (have bitbucket.Webhook, err error) {
+	sure := false
+	if hook.RemoteID == 0 {
+		if sure, err = t.nameIsFresh(ctx); err != nil {
+			return have, err
+		}
+	}
+	if !sure {
+		if err := t.sameRepo(ctx, c); err != nil {
+			return have, err
+		}
+	}
+	if !isNew {
+		err := t.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.SetHookAsked(ctx, hook.ID, t.opts.Now()) })
+		if err != nil {
+			return have, err
+		}
+	}
+	return c.CreateWebhook(ctx, t.repo.ProjectKey, t.repo.Slug, spec)
+}
+
+// nameIsFresh reports whether a sync saw the repository under its name not long ago.
+func (t task) nameIsFresh(ctx context.Context) (bool, error) {
+	seen, err := store.Query(ctx, t.opts.DB, func(tx *store.Tx) (string, error) { return tx.RepoSeen(ctx, t.repo.ID) })
+	if err != nil {
+		return false, err
+	}
+	id, err := uuid.Parse(seen)
+	if err != nil {
+		return false, nil
+	}
+	return t.opts.Now().Sub(time.Unix(id.Time().UnixTime())) < 2*t.opts.SyncEvery, nil
+}
+
+// sameRepo returns an error if the repository's name leads to no repository, or to another one.
+func (t task) sameRepo(ctx context.Context, c *bitbucket.Client) error {
+	return sameRepo(ctx, c, t.repo)
+}
+
+func sameRepo(ctx context.Context, c *bitbucket.Client, r magpie.Repo) error {
+	info, err := c.Repo(ctx, r.ProjectKey, r.Slug)
+	if err != nil {
+		return err
+	}
+	if info.Repo.RemoteID != r.RemoteID {
+		return magpie.Errorf(magpie.KindNotFound, "%s is the name of another repository by now", r.FullName())
+	}
+	return nil
+}
+
 // firstLook begins the watch, or resumes it after events may have been lost.
 func (t task) firstLook(ctx context.Context, tx *store.Tx) error {
 	if err := tx.SetRepoLooked(ctx, t.repo.ID, t.opts.Now()); err != nil {
@@ -166,13 +230,15 @@ func (t task) firstLook(ctx context.Context, tx *store.Tx) error {
 }
 
 // hook returns the repository's hook row, made if there is none, and what it shall be at Bitbucket.
-func (t task) hook(ctx context.Context) (h store.Hook, spec bitbucket.HookSpec, err error) {
+func (t task) hook(ctx context.Context) (h store.Hook, spec bitbucket.HookSpec, isNew bool, err error) {
 	err = t.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		isNew = false
 		h, err = tx.HookOf(ctx, t.repo.ID)
 		if magpie.KindOf(err) != magpie.KindNotFound {
 			return err
 		}
-		h = store.Hook{ID: magpie.HookID(randomText(hookIDLen)), RepoID: t.repo.ID}
+		isNew = true
+		h = store.Hook{ID: magpie.HookID(randomText(hookIDLen)), RepoID: t.repo.ID, AskedAt: t.opts.Now()}
 		h.URL = t.hookPrefix() + string(h.ID)
 		if h.SecretSealed, err = t.opts.Keys.Seal(seal.Credentials, secretPlace(h.ID), magpie.NewSecret(randomText(secretLen))); err != nil {
 			return err
@@ -180,10 +246,10 @@ func (t task) hook(ctx context.Context) (h store.Hook, spec bitbucket.HookSpec, 
 		return tx.InsertHook(ctx, h)
 	})
 	if err != nil {
-		return h, spec, err
+		return h, spec, false, err
 	}
 	secret, err := t.opts.Keys.Open(seal.Credentials, secretPlace(h.ID), h.SecretSealed)
-	return h, bitbucket.HookSpec{Name: hookName, URL: t.hookPrefix() + string(h.ID), Secret: secret}, err
+	return h, bitbucket.HookSpec{Name: hookName, URL: t.hookPrefix() + string(h.ID), Secret: secret}, isNew, err
 }
 
 // ours returns the webhooks with our address, or the one it had before ours changed. Everything else is other people's.
@@ -229,8 +295,8 @@ func asSpecified(w bitbucket.Webhook, spec bitbucket.HookSpec) bool {
 	return spec.Ours(w) && w.Active && slices.Equal(got, want)
 }
 
-// remove takes our webhook away and forgets it. One that can't be is kept in mind and tried again with the next sync;
-// its events are refused in any case.
+// remove takes our webhook away and forgets it. One that can't be is kept in mind and tried again with the next sync, and
+// so is one that may still come into being; their events are refused in any case.
 func (t task) remove(ctx context.Context, c *bitbucket.Client) error {
 	hook, err := store.Query(ctx, t.opts.DB, func(tx *store.Tx) (store.Hook, error) { return tx.HookOf(ctx, t.repo.ID) })
 	if magpie.KindOf(err) == magpie.KindNotFound {
@@ -239,14 +305,38 @@ func (t task) remove(ctx context.Context, c *bitbucket.Client) error {
 	if err != nil {
 		return err
 	}
-	ours, err := t.ours(ctx, c, hook, t.hookPrefix()+string(hook.ID))
-	if err == nil {
-		err = t.drop(ctx, c, ours)
-	}
-	if err != nil && magpie.KindOf(err) != magpie.KindNotFound {
+	if err := t.dropOurs(ctx, c, t.repo, hook); errors.Is(err, errInFlight) {
+		return t.store(ctx, magpie.HookNone, nil)
+	} else if err != nil {
 		return err
 	}
 	return t.store(ctx, magpie.HookNone, func(tx *store.Tx) error { return tx.DeleteHook(ctx, hook.ID) })
+}
+
+// errInFlight says that a webhook is not at Bitbucket, but was asked for so lately that it may yet come.
+var errInFlight = magpie.Errorf(magpie.KindRateLimited, "a webhook may still be on its way to Bitbucket")
+
+// dropOurs deletes a repository's webhook, and copies of it. Where there is none although there should be, it makes sure
+// that it looked at the right repository.
+func (s *Service) dropOurs(ctx context.Context, c *bitbucket.Client, repo magpie.Repo, hook store.Hook) error {
+	ours, err := ourHooks(ctx, c, repo, hook.URL, s.hookPrefix()+string(hook.ID))
+	if err != nil {
+		return err
+	}
+	for _, w := range ours {
+		if err := c.DeleteWebhook(ctx, repo.ProjectKey, repo.Slug, w.ID); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(ours) > 0:
+		return nil
+	case hook.RemoteID == 0 && s.opts.Now().Sub(hook.AskedAt) < inFlight:
+		return errInFlight
+	case hook.RemoteID == 0:
+		return nil
+	}
+	return sameRepo(ctx, c, repo)
 }
 
 // failed stores why a hook could not be settled and decides what happens next: trouble that passes is retried by the job

@@ -2,7 +2,9 @@ package perimeter
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +42,14 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 		if err != nil {
 			return err
 		}
-		trouble := s.sync(ctx, i)
+		from, err := s.resume(ctx, id, sealed)
+		if err != nil {
+			return err
+		}
+		if from.Began.Before(wanted) {
+			wanted = from.Began // what was asked for since needs another pass
+		}
+		trouble := s.sync(ctx, i, from)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -72,6 +81,11 @@ func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integra
 		text = magpie.Explain(trouble)
 		s.opts.Log.Warn("the sync with a Bitbucket did not complete", "integration", i.ID, "url", i.BaseURL, "error", trouble)
 	}
+	if trouble == nil {
+		if err := tx.SetSyncPlace(ctx, i.ID, ""); err != nil {
+			return false, err
+		}
+	}
 	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)
 	if err != nil || trouble == nil {
 		return done, err
@@ -86,8 +100,8 @@ func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integra
 	return done, tx.SetSchedule(ctx, syncSchedule(i.ID), s.opts.Now().Add(retry))
 }
 
-// sync goes once through everything that the integration's Bitbucket has.
-func (s *Service) sync(ctx context.Context, i magpie.Integration) error {
+// sync goes through everything that the integration's Bitbucket has, from a place on.
+func (s *Service) sync(ctx context.Context, i magpie.Integration, from place) error {
 	c, err := s.client(ctx, i)
 	if err != nil {
 		return err
@@ -95,13 +109,15 @@ func (s *Service) sync(ctx context.Context, i magpie.Integration) error {
 	if err := s.admit(ctx, i, c); err != nil {
 		return err
 	}
-	pass := pass{Service: s, i: i, c: c, id: store.NewID[string]()}
+	pass := pass{Service: s, i: i, c: c, id: from.Pass}
 	list := pass.instance
 	if i.Mode == magpie.ModeProject {
 		list = pass.projects
 	}
-	if err := list(ctx); err != nil {
-		return err
+	if !from.Repos {
+		if err := list(ctx, from); err != nil {
+			return err
+		}
 	}
 	if err := pass.missed(ctx); err != nil {
 		return err
@@ -133,88 +149,187 @@ func (p *pass) write(ctx context.Context, fn func(*store.Tx) error) error {
 
 // instance takes in everything that the token can see. What it can see but not administer is taken in too: it is scanned by
 // the sweep, and its missing webhook says why.
-func (p *pass) instance(ctx context.Context) error {
-	for batch, err := range batches(p.c.Projects(ctx)) {
-		if err != nil {
-			return err
-		}
-		err = p.write(ctx, func(tx *store.Tx) error {
-			for _, project := range batch {
-				if _, err := p.takeProject(ctx, tx, project); err != nil {
-					return err
-				}
+func (p *pass) instance(ctx context.Context, at place) error {
+	if !at.Listed {
+		for batch, err := range batches(p.c.Projects(ctx)) {
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+			if err := p.write(ctx, func(tx *store.Tx) error { _, err := p.takeProjects(ctx, tx, batch); return err }); err != nil {
+				return err
+			}
+		}
+		at.Listed = true
+	}
+	for page, err := range p.c.RepoPages(ctx, bitbucket.ScopeVisible, at.Next) {
 		if err != nil {
+			return p.lostPlace(ctx, at, err)
+		}
+		at.Next, at.Repos = page.Next, page.Next == 0
+		if err := p.take(ctx, page.Repos, func(tx *store.Tx) error { return p.reach(ctx, tx, at) }); err != nil {
 			return err
 		}
 	}
-	return p.take(ctx, p.c.AllRepos(ctx, bitbucket.ScopeVisible))
+	return nil
+}
+
+// lostPlace forgets the place of a page that Bitbucket does not know, so that the next attempt begins anew.
+func (p *pass) lostPlace(ctx context.Context, at place, trouble error) error {
+	if kind := magpie.KindOf(trouble); at.Next == 0 || kind != magpie.KindInvalid && kind != magpie.KindNotFound {
+		return trouble
+	}
+	return errors.Join(trouble, p.write(ctx, func(tx *store.Tx) error { return tx.SetSyncPlace(ctx, p.i.ID, "") }))
 }
 
 // projects refreshes what can be installed and takes in what is.
-func (p *pass) projects(ctx context.Context) error {
-	offered, err := installable(ctx, p.c, map[int64]bool{})
-	if err != nil {
-		return err
-	}
-	var known []magpie.Project
-	err = p.write(ctx, func(tx *store.Tx) (err error) {
-		if err = storeInstallable(ctx, tx, p.i, offered, p.id); err != nil {
-			return err
-		}
-		known, err = tx.Projects(ctx, p.i.ID)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, project := range known {
-		if !project.Installed {
-			continue
-		}
-		err := p.take(ctx, p.c.ProjectRepos(ctx, project.Key))
-		if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindForbidden {
-			continue // gone or out of reach: missed asks for each of its repositories
-		}
+func (p *pass) projects(ctx context.Context, at place) error {
+	if !at.Listed {
+		offered, err := installable(ctx, p.c, map[int64]bool{})
 		if err != nil {
 			return err
 		}
-		if err := p.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.SetProjectSynced(ctx, project.ID, p.opts.Now()) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take stores repositories batch by batch, each with the jobs that its news make necessary.
-func (p *pass) take(ctx context.Context, infos iter.Seq2[bitbucket.RepoInfo, error]) error {
-	for batch, err := range batches(infos) {
-		if err != nil {
-			return err
-		}
-		err = p.write(ctx, func(tx *store.Tx) error {
-			projects := map[int64]magpie.Project{}
-			for _, info := range batch {
-				project, ok := projects[info.Project.RemoteID]
-				if !ok {
-					if project, err = p.takeProject(ctx, tx, info.Project); err != nil {
-						return err
-					}
-					projects[info.Project.RemoteID] = project
-				}
-				if err := p.takeRepo(ctx, tx, project, info.Repo); err != nil {
-					return err
-				}
+		at.Listed = true
+		err = p.write(ctx, func(tx *store.Tx) (err error) {
+			if err = storeInstallable(ctx, tx, p.i, offered, p.id); err != nil {
+				return err
 			}
-			return nil
+			return p.reach(ctx, tx, at)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	known, err := store.Query(ctx, p.opts.DB, func(tx *store.Tx) ([]magpie.Project, error) { return tx.Projects(ctx, p.i.ID) })
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(known, func(a, b magpie.Project) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, project := range known {
+		if !project.Installed || project.ID <= at.Project {
+			continue
+		}
+		at.Project = project.ID
+		if err := p.project(ctx, project, at); err != nil {
+			return err
+		}
+	}
+	at.Repos = true
+	return p.write(ctx, func(tx *store.Tx) error { return p.reach(ctx, tx, at) })
+}
+
+// project takes in one project's repositories.
+func (p *pass) project(ctx context.Context, project magpie.Project, at place) error {
+	var infos []bitbucket.RepoInfo
+	for info, err := range p.c.ProjectRepos(ctx, project.Key) {
+		if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindForbidden {
+			return nil // gone or out of reach: missed asks for each of its repositories
+		}
+		if err != nil {
+			return err
+		}
+		infos = append(infos, info)
+	}
+	return p.take(ctx, infos, func(tx *store.Tx) error {
+		if err := tx.SetProjectSynced(ctx, project.ID, p.opts.Now()); err != nil {
+			return err
+		}
+		return p.reach(ctx, tx, at)
+	})
+}
+
+// take stores repositories batch by batch, each with the jobs that its news make necessary; last belongs to the last batch.
+func (p *pass) take(ctx context.Context, infos []bitbucket.RepoInfo, last func(*store.Tx) error) error {
+	for {
+		batch := infos[:min(takeBatch, len(infos))]
+		infos = infos[len(batch):]
+		err := p.write(ctx, func(tx *store.Tx) error {
+			if err := p.takeBatch(ctx, tx, batch); err != nil || len(infos) > 0 {
+				return err
+			}
+			return last(tx)
+		})
+		if err != nil || len(infos) == 0 {
+			return err
+		}
+	}
+}
+
+// takeBatch stores what changed; what did not is marked as seen with one statement.
+func (p *pass) takeBatch(ctx context.Context, tx *store.Tx, batch []bitbucket.RepoInfo) error {
+	var ids []int64
+	var inside []magpie.Project
+	for _, info := range batch {
+		ids, inside = append(ids, info.Repo.RemoteID), append(inside, info.Project)
+	}
+	projects, err := p.takeProjects(ctx, tx, inside)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.ReposByRemoteIDs(ctx, p.i.ID, ids)
+	if err != nil {
+		return err
+	}
+	known := map[int64]magpie.Repo{}
+	for _, r := range rows {
+		known[r.RemoteID] = r
+	}
+	var same []magpie.RepoID
+	for _, info := range batch {
+		r, project := info.Repo, projects[info.Project.RemoteID]
+		old, ok := known[r.RemoteID]
+		switch {
+		case !ok:
+			if err = p.takeNewRepo(ctx, tx, project, r); err == nil {
+				old, err = tx.RepoByRemoteID(ctx, p.i.ID, r.RemoteID)
+				known[r.RemoteID] = old // should the list hold it twice
+			}
+		case unchanged(old, project, r):
+			same = append(same, old.ID)
+		default:
+			err = p.takeRepo(ctx, tx, project, old, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return tx.SetReposSeen(ctx, same, p.id)
+}
+
+// unchanged reports whether Bitbucket says of a repository what is on record.
+func unchanged(old magpie.Repo, project magpie.Project, r magpie.Repo) bool {
+	return old.ProjectID == project.ID && old.ProjectKey == project.Key && old.Slug == r.Slug && old.Name == r.Name &&
+		old.CloneURL == r.CloneURL && old.BrowseURL == r.BrowseURL && old.State == r.State && old.StateReason == r.StateReason
+}
+
+// takeProjects stores projects, those that changed one by one, and returns them by Bitbucket's id.
+func (p *pass) takeProjects(ctx context.Context, tx *store.Tx, all []magpie.Project) (map[int64]magpie.Project, error) {
+	var ids []int64
+	for _, project := range all {
+		if !slices.Contains(ids, project.RemoteID) {
+			ids = append(ids, project.RemoteID)
+		}
+	}
+	rows, err := tx.ProjectsByRemoteIDs(ctx, p.i.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	projects := map[int64]magpie.Project{}
+	for _, project := range rows {
+		projects[project.RemoteID] = project
+	}
+	var same []magpie.ProjectID
+	for _, project := range all {
+		old, ok := projects[project.RemoteID]
+		if ok && old.Key == project.Key && old.Name == project.Name && old.Personal == project.Personal {
+			same = append(same, old.ID)
+			continue
+		}
+		if projects[project.RemoteID], err = p.takeProject(ctx, tx, project); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(same)
+	return projects, tx.SetProjectsSeen(ctx, slices.Compact(same), p.id)
 }
 
 func (p *pass) takeProject(ctx context.Context, tx *store.Tx, project magpie.Project) (magpie.Project, error) {
@@ -223,28 +338,54 @@ func (p *pass) takeProject(ctx context.Context, tx *store.Tx, project magpie.Pro
 	return tx.PutProject(ctx, project, p.id)
 }
 
-// takeRepo stores what Bitbucket says about one repository, and begins or ends watching it where that follows.
-func (p *pass) takeRepo(ctx context.Context, tx *store.Tx, project magpie.Project, r magpie.Repo) error {
-	r.IntegrationID, r.ProjectID, r.ProjectKey = p.i.ID, project.ID, project.Key
-	known, err := tx.RepoByRemoteID(ctx, p.i.ID, r.RemoteID)
-	if magpie.KindOf(err) == magpie.KindNotFound {
-		return p.takeNewRepo(ctx, tx, project, r)
-	}
-	if err != nil {
-		return err
-	}
-	r.ID = known.ID
+// takeOne stores what Bitbucket says about one repository outside a list.
+func (p *pass) takeOne(ctx context.Context, tx *store.Tx, info bitbucket.RepoInfo) error {
+	return p.takeBatch(ctx, tx, []bitbucket.RepoInfo{info})
+}
+
+// takeRepo stores what changed about a repository, and begins or ends watching it where that follows.
+func (p *pass) takeRepo(ctx context.Context, tx *store.Tx, project magpie.Project, old, r magpie.Repo) error {
+	r.ID, r.IntegrationID, r.ProjectID, r.ProjectKey = old.ID, p.i.ID, project.ID, project.Key
 	if err := tx.PutRepo(ctx, r, p.id); err != nil {
 		return err
 	}
-	if p.i.Mode == magpie.ModeInstance || known.ProjectID == project.ID {
+	if p.i.Mode == magpie.ModeProject && old.ProjectID != project.ID {
+		// It moved between projects of which perhaps only one was chosen.
+		monitored := project.Installed && (old.Monitored || p.watchNew(project))
+		if monitored != old.Monitored {
+			return setMonitored(ctx, tx, r.ID, monitored)
+		}
+	}
+	if !old.Monitored {
 		return nil
 	}
-	// It moved between projects of which perhaps only one was chosen.
-	return setMonitored(ctx, tx, r.ID, project.Installed && (known.Monitored || p.watchNew(project)))
+	return p.follow(ctx, tx, old, r)
+}
+
+// follow does what a change at Bitbucket makes necessary for a repository that is watched. After a change of name its
+// webhook is looked for: while the new name was not known, another repository may have got the old one. What could be
+// read before, or can again, is compared: events may have been lost. An archived repository keeps the webhook it has,
+// which tells nothing until it is brought back, and then at once.
+func (p *pass) follow(ctx context.Context, tx *store.Tx, old, r magpie.Repo) error {
+	renamed := old.ProjectKey != r.ProjectKey || old.Slug != r.Slug
+	back := old.State != magpie.RepoAvailable && r.State == magpie.RepoAvailable
+	if renamed || back {
+		if err := enqueueSettle(ctx, tx, r.ID); err != nil {
+			return err
+		}
+	}
+	if !back && !(old.State == magpie.RepoAvailable && r.State == magpie.RepoArchived) {
+		return nil
+	}
+	looked, err := tx.RepoLooked(ctx, r.ID)
+	if err != nil || !looked {
+		return err
+	}
+	return p.opts.Scans.Look(ctx, tx, r.ID, "")
 }
 
 func (p *pass) takeNewRepo(ctx context.Context, tx *store.Tx, project magpie.Project, r magpie.Repo) error {
+	r.IntegrationID, r.ProjectID, r.ProjectKey = p.i.ID, project.ID, project.Key
 	r.ID, r.CreatedAt = store.NewID[magpie.RepoID](), p.opts.Now()
 	r.Monitored, r.Hook, r.History = project.Installed && p.watchNew(project), magpie.HookNone, magpie.HistoryNone
 	if r.Monitored {
@@ -304,20 +445,19 @@ func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
 	state, why := magpie.RepoDeleted, "no longer at Bitbucket"
 	switch {
 	case err == nil && info.Repo.RemoteID == r.RemoteID:
-		return p.write(ctx, func(tx *store.Tx) error {
-			project, err := p.takeProject(ctx, tx, info.Project)
-			if err != nil {
-				return err
-			}
-			return p.takeRepo(ctx, tx, project, info.Repo)
-		})
+		return p.write(ctx, func(tx *store.Tx) error { return p.takeOne(ctx, tx, info) })
 	case err == nil: // another one has its name now
 	case kind == magpie.KindForbidden:
 		state, why = magpie.RepoUnavailable, outOfReach+": let it have Repository admin permission there again"
 	case kind != magpie.KindNotFound:
 		return err
 	}
-	return p.opts.DB.Write(ctx, func(tx *store.Tx) error { return tx.SetRepoState(ctx, r.ID, state, why) })
+	return p.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.SetRepoState(ctx, r.ID, state, why); err != nil || state != magpie.RepoDeleted {
+			return err
+		}
+		return tx.DropQueued(ctx, r.ID, "the repository is no longer at Bitbucket", p.opts.Now())
+	})
 }
 
 // settleAll adds a job for each hook that is not known to be as it should, and for some of those that were not checked for
@@ -332,7 +472,11 @@ func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error 
 				return err
 			}
 			if last = len(ids) < settleBatch; last {
-				old, err := tx.ReposToCheck(ctx, id, s.opts.Now().Add(-checkEvery), settleBatch)
+				hooks, err := tx.CountHooks(ctx, id)
+				if err != nil {
+					return err
+				}
+				old, err := tx.ReposToCheck(ctx, id, s.opts.Now().Add(-checkEvery), s.checkShare(hooks))
 				if err != nil {
 					return err
 				}
@@ -351,6 +495,11 @@ func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error 
 			return err
 		}
 	}
+}
+
+// checkShare returns how many of so many webhooks one sync checks, so that each is checked within checkWithin.
+func (s *Service) checkShare(hooks int) int {
+	return min(max(int(int64(hooks)*int64(s.opts.SyncEvery)/int64(checkWithin))+1, checkLeast), checkMost)
 }
 
 // workRefresh takes over the present name of a repository that is said to have changed. When the old name leads nowhere
@@ -386,11 +535,7 @@ func (s *Service) workRefresh(ctx context.Context, run *queue.Run[refreshJob]) e
 			}
 			return run.Complete(ctx, tx.Native())
 		}
-		project, err := p.takeProject(ctx, tx, info.Project)
-		if err != nil {
-			return err
-		}
-		if err := p.takeRepo(ctx, tx, project, info.Repo); err != nil {
+		if err := p.takeOne(ctx, tx, info); err != nil {
 			return err
 		}
 		return run.Complete(ctx, tx.Native())

@@ -15,19 +15,20 @@ type Hook struct {
 	URL          string    // under which it is known at Bitbucket
 	RemoteID     int64     // Bitbucket's id; 0 until it was created there
 	CheckedAt    time.Time // when it was last seen at Bitbucket as it should be; zero if never
+	AskedAt      time.Time // when it was last about to be created at Bitbucket
 }
 
-const hookColumns = `h.id, h.repo_id, h.secret_sealed, h.url, h.remote_id, h.checked_at`
+const hookColumns = `h.id, h.repo_id, h.secret_sealed, h.url, h.remote_id, h.checked_at, h.created_at`
 
 func scanHook(s scanner) (h Hook, err error) {
-	err = s.Scan(&h.ID, &h.RepoID, &h.SecretSealed, &h.URL, &h.RemoteID, timeColumn{&h.CheckedAt})
+	err = s.Scan(&h.ID, &h.RepoID, &h.SecretSealed, &h.URL, &h.RemoteID, timeColumn{&h.CheckedAt}, timeColumn{&h.AskedAt})
 	return h, err
 }
 
 // InsertHook stores a webhook before it is created at Bitbucket.
 func (tx *Tx) InsertHook(ctx context.Context, h Hook) error {
 	_, err := tx.exec(ctx, `INSERT INTO hook (id, repo_id, secret_sealed, url, remote_id, created_at, checked_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, h.ID, h.RepoID, h.SecretSealed, h.URL, h.RemoteID, micros(time.Now()), micros(h.CheckedAt))
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, h.ID, h.RepoID, h.SecretSealed, h.URL, h.RemoteID, micros(h.AskedAt), micros(h.CheckedAt))
 	return err
 }
 
@@ -56,6 +57,12 @@ func (tx *Tx) Hooks(ctx context.Context, id magpie.IntegrationID, after magpie.R
 // SetHookChecked stores that a hook was seen at Bitbucket as it should be, and as what.
 func (tx *Tx) SetHookChecked(ctx context.Context, id magpie.HookID, url string, remoteID int64, at time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE hook SET url = $2, remote_id = $3, checked_at = $4 WHERE id = $1`, id, url, remoteID, micros(at))
+	return err
+}
+
+// SetHookAsked stores that a hook is about to be created at Bitbucket, once more.
+func (tx *Tx) SetHookAsked(ctx context.Context, id magpie.HookID, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE hook SET created_at = $2 WHERE id = $1`, id, micros(at))
 	return err
 }
 

@@ -151,11 +151,11 @@ func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix
 		ORDER BY r.id LIMIT $4`, id, after, prefix, limit)
 }
 
-// ReposToCheck returns the ids of an integration's repositories whose installed hook was last seen before the given time,
-// the longest unseen first.
+// ReposToCheck returns the ids of an integration's repositories whose installed hook was last seen, or heard of by an
+// event, before the given time, the longest unseen first.
 func (tx *Tx) ReposToCheck(ctx context.Context, id magpie.IntegrationID, before time.Time, limit int) ([]magpie.RepoID, error) {
 	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r JOIN hook h ON h.repo_id = r.id
-		WHERE r.integration_id = $1 AND r.monitored AND r.state = 'available' AND r.hook_state = 'installed' AND h.checked_at < $2
+		WHERE r.integration_id = $1 AND r.monitored AND r.state = 'available' AND r.hook_state = 'installed' AND h.checked_at < $2 AND r.last_push_at < $2
 		ORDER BY h.checked_at, r.id LIMIT $3`, id, micros(before), limit)
 }
 
@@ -169,6 +169,16 @@ func (tx *Tx) ProjectRepoIDs(ctx context.Context, id magpie.ProjectID) ([]magpie
 func (tx *Tx) UnmonitorAll(ctx context.Context, id magpie.IntegrationID) error {
 	_, err := tx.exec(ctx, `UPDATE repo SET monitored = FALSE, hook_state = 'none', hook_reason = ''
 		WHERE integration_id = $1 AND monitored`, id)
+	return err
+}
+
+// DropAllQueued does for all repositories of an integration what DropQueued does for one.
+func (tx *Tx) DropAllQueued(ctx context.Context, id magpie.IntegrationID, why string, at time.Time) error {
+	if _, err := tx.exec(ctx, `DELETE FROM delivery WHERE scanned_at = 0 AND repo_id IN (SELECT id FROM repo WHERE integration_id = $1)`, id); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `UPDATE scan SET state = 'canceled', error = $2, ended_at = $3
+		WHERE ended_at = 0 AND repo_id IN (SELECT id FROM repo WHERE integration_id = $1)`, id, why, micros(at))
 	return err
 }
 

@@ -149,7 +149,7 @@ CREATE TABLE hook (
     secret_sealed BYTEA  NOT NULL,
     url           TEXT   NOT NULL, -- under which it is known at Bitbucket; differs from ours after ours changed
     remote_id     BIGINT NOT NULL, -- Bitbucket's id, 0 until it was created there
-    created_at    BIGINT NOT NULL,
+    created_at    BIGINT NOT NULL, -- when it was last about to be created at Bitbucket
     checked_at    BIGINT NOT NULL  -- when it was last seen at Bitbucket as it should be; 0 = never
 );
 

@@ -34,6 +34,9 @@ type examination struct {
 // patience bounds every question to an outside system.
 const patience = 30 * time.Second
 
+// integrationPatience bounds the examination of one Bitbucket, which may have ten thousand repositories to count.
+const integrationPatience = 5 * time.Minute
+
 // Run checks everything that can be checked, the first trouble notwithstanding.
 func (c *doctorCommand) Run(p *process) error {
 	x := &examination{process: p}
@@ -158,9 +161,19 @@ func (x *examination) integrations(a *app.App) {
 		fmt.Fprintf(x.process.stdout, "note     no Bitbucket is connected yet\n")
 	}
 	for _, i := range all {
-		asking, cancel := context.WithTimeout(ctx, patience)
-		probe, err := a.Perimeter.Recheck(asking, i.ID)
-		cancel()
-		x.report("Bitbucket "+i.BaseURL, err, fmt.Sprintf("version %s, the token of %s administers %d of %d repositories", probe.Version, probe.TokenUser, probe.ReposAdmin, probe.Repos))
+		x.integration(a, i)
+	}
+}
+
+// integration looks at one connected Bitbucket from the outside in.
+func (x *examination) integration(a *app.App, i magpie.Integration) {
+	asking, cancel := context.WithTimeout(x.process.ctx, integrationPatience)
+	defer cancel()
+	found, err := a.Perimeter.Examine(asking, i.ID)
+	if err != nil {
+		x.report("Bitbucket "+i.BaseURL, err, "")
+	}
+	for _, part := range found {
+		x.report("Bitbucket "+i.BaseURL+", "+part.Part, part.Err, part.Fine)
 	}
 }

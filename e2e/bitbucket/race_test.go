@@ -1,0 +1,5 @@
+//go:build race
+
+package bitbucket
+
+func init() { buildFlags = append(buildFlags, "-race") }

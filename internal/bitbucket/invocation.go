@@ -1,0 +1,68 @@
+package bitbucket
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"magpie"
+)
+
+// Invocation is what Bitbucket remembers of its last attempt to deliver an event through a webhook.
+type Invocation struct {
+	Event    string
+	Outcome  string // OutcomeSuccess, OutcomeFailure (answered, but not with 2xx) or OutcomeError (no answer)
+	Result   string // in Bitbucket's words
+	At       time.Time
+	Duration time.Duration // from request to answer, as Bitbucket saw it
+}
+
+// The outcomes of an invocation.
+const (
+	OutcomeSuccess = "SUCCESS"
+	OutcomeFailure = "FAILURE"
+	OutcomeError   = "ERROR"
+)
+
+// LastInvocation returns the last attempt of a webhook; false if there was none since Bitbucket started.
+func (c *Client) LastInvocation(ctx context.Context, key, slug string, hook int64) (Invocation, bool, error) {
+	var wire struct {
+		Event    string  `json:"event"`
+		Start    instant `json:"start"`
+		Duration float64 `json:"duration"` // milliseconds
+		Result   struct {
+			Outcome     string `json:"outcome"`
+			Description string `json:"description"`
+		} `json:"result"`
+	}
+	ans, err := c.call(ctx, http.MethodGet, hookPath(key, slug, hook)+"/latest", nil, nil, &wire)
+	if err != nil || ans.status == http.StatusNoContent {
+		return Invocation{}, false, err
+	}
+	return Invocation{
+		Event: oneLine(wire.Event), Outcome: wire.Result.Outcome, Result: oneLine(wire.Result.Description), At: wire.Start.Time,
+		Duration: time.Duration(wire.Duration * float64(time.Millisecond)),
+	}, true, nil
+}
+
+// TestWebhook lets Bitbucket send a ping to an address and returns the status that it was answered with. That Bitbucket
+// can't reach the address is an error of KindUnavailable in Bitbucket's own words.
+func (c *Client) TestWebhook(ctx context.Context, key, slug, address string) (status int, err error) {
+	query := url.Values{"url": {address}, "sslVerificationRequired": {"true"}}
+	var wire struct {
+		Message  string `json:"message"`
+		Error    string `json:"error"`
+		Response struct {
+			Status int `json:"status"`
+		} `json:"response"`
+	}
+	if _, err := c.call(ctx, http.MethodPost, repoPath(key, slug, "/webhooks/test"), query, struct{}{}, &wire); err != nil {
+		return 0, err
+	}
+	if wire.Response.Status == 0 {
+		said := orElse(oneLine(wire.Error), orElse(oneLine(wire.Message), "there was no answer"))
+		return 0, magpie.Errorf(magpie.KindUnavailable, "Bitbucket says about %s: %s", address, said)
+	}
+	return wire.Response.Status, nil
+}

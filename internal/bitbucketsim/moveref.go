@@ -46,7 +46,7 @@ func (s *Server) moved(id int, before, to map[string]string) (map[string]string,
 	}
 	for name, hash := range to {
 		switch {
-		case !strings.HasPrefix(name, "refs/") || !filepath.IsLocal(name):
+		case !strings.HasPrefix(name, "refs/") || strings.Contains(name, ".."):
 			return nil, fmt.Errorf("%q is not a full ref name", name)
 		case hash == "" && packed[name] != "":
 			return nil, fmt.Errorf("%s is packed", name)

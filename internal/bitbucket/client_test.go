@@ -218,7 +218,16 @@ func TestErrorsAreSortedByWhatCanBeDone(t *testing.T) {
 		{"not permitted because unknown", anonymous(401, "application/json", exception(authorising, notPermitted)), dead, magpie.KindTokenInvalid, "does not accept"},
 		{"wrong token", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", "Authentication failed.")), nil, magpie.KindTokenInvalid, "does not accept"},
 		{"no credentials", anonymous(401, "application/json", exception("com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException", notPermitted)), nil, magpie.KindTokenInvalid, "does not accept"},
-		{"no licence", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.NoAccessAuthenticationException", "You are not currently licensed to use Bitbucket.")), nil, magpie.KindTokenInvalid, "no licence"},
+		{"no licence", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.NoAccessAuthenticationException", "You are not currently licensed to use Bitbucket.\nPlease contact your administrator.")), nil, magpie.KindNoLicence, "no licence for Bitbucket; it says: You are not currently licensed"},
+		{"token expired", anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.TokenExpiredException", "This token has expired.")), nil, magpie.KindTokenInvalid, "does not accept the access token; it says: This token has expired"},
+		{"second factor", anonymous(401, "application/json", exception("com.atlassian.tsv.Whatever", "Two-step verification is required\u001b[1m"+strings.Repeat("!", 500))), nil, magpie.KindTokenInvalid, "it says: Two-step verification is required [1m!!!"},
+		{"errors of other types", anonymous(401, "application/json", `{"errors":[null,7,{"message":5,"exceptionName":{}}],"message":[]}`), nil, magpie.KindTokenInvalid, "it says: 5"},
+		{"errors as text", anonymous(401, "application/json", `{"errors":"none","message":"not you"}`), nil, magpie.KindTokenInvalid, "it says: not you"},
+		{"starting", reply(503, exception("x", "The system is starting up")), nil, magpie.KindUnavailable, "is starting, in maintenance or overloaded"},
+		{"in maintenance", anonymous(503, "text/html", "<html>Bitbucket is undergoing maintenance</html>"), nil, magpie.KindUnavailable, "shows a page instead of serving requests"},
+		{"301 to nowhere", reply(301, ""), nil, magpie.KindInvalid, "answers with a redirect"},
+		{"400 as a page", anonymous(400, "text/html", "<html>"), nil, magpie.KindInvalid, "status 400"},
+		{"407", anonymous(407, "text/html", "<html>"), nil, magpie.KindInvalid, "status 407"},
 		{"401 without body", anonymous(401, "", ""), nil, magpie.KindTokenInvalid, "does not accept"},
 		{"401 as a page", anonymous(401, "text/html", "<html>log in</html>"), nil, magpie.KindTokenInvalid, "does not accept"},
 		{"401 without body to a known user", reply(401, ""), nil, magpie.KindForbidden, "may not"},
@@ -318,9 +327,7 @@ func TestWaitsAsLongAsTold(t *testing.T) {
 		began := time.Now()
 		server := roundTripper(func(r *http.Request) (*http.Response, error) {
 			at = append(at, time.Since(began))
-			w := httptest.NewRecorder()
-			answers(w, r)
-			return w.Result(), nil
+			return answerOf(answers, r), nil
 		})
 		c := New(&http.Client{Transport: server}, "https://bitbucket.example", magpie.NewSecret(token), hastyPace())
 		if _, err := collect(c.Projects(t.Context())); err != nil {
@@ -331,6 +338,13 @@ func TestWaitsAsLongAsTold(t *testing.T) {
 			t.Errorf("requests at %v, want the second 7 s after the first and the third %v after that", at, defaultWait)
 		}
 	})
+}
+
+// answerOf returns what a handler answers.
+func answerOf(h http.HandlerFunc, r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	h(w, r)
+	return w.Result()
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -579,25 +593,6 @@ func TestIsSysAdminComparesExactly(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("IsSysAdmin(%q) = %v, %v, want %v", name, got, err, want)
 		}
-	}
-}
-
-func TestRefChangeActivities(t *testing.T) {
-	t.Parallel()
-	row := `{"id":%d,"createdDate":%s,"user":{"name":"dev"},"trigger":"push","refChange":{"ref":{"id":"refs/heads/x"},"refId":"refs/heads/x","fromHash":%q,"toHash":%q,"type":"UPDATE"}}`
-	f := newFake(t, map[string]http.HandlerFunc{
-		"GET " + api + "/projects/PRJ/repos/slug/ref-change-activities": reply(200, `{"isLastPage":true,"values":[`+
-			fmt.Sprintf(row, 2, `"2018-09-21T14:09:51.000Z"`, hashA, hashB)+","+fmt.Sprintf(row, 1, `1537538991000`, hashA, hashB)+`]}`),
-	})
-	got, err := collect(f.client.RefChangeActivities(t.Context(), "PRJ", "slug"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	change := magpie.RefChange{Ref: "refs/heads/x", From: magpie.Hash(hashA), To: magpie.Hash(hashB), Type: magpie.ChangeUpdate}
-	at := time.Date(2018, 9, 21, 14, 9, 51, 0, time.UTC)
-	want := []Activity{{2, at, "dev", "push", change}, {1, at, "dev", "push", change}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

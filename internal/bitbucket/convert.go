@@ -1,7 +1,6 @@
 package bitbucket
 
 import (
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,89 +14,96 @@ import (
 // colon in the offset. Anything else reads as the zero time, since no decision of ours hangs on one.
 type instant struct{ time.Time }
 
+var instantLayouts = []string{
+	time.RFC3339, "2006-01-02T15:04:05-0700", "2006-01-02T15:04:05Z07", "2006-01-02T15:04:05", "2006-01-02 15:04:05-0700",
+}
+
+// lastInstant is later than any time that is one; what is beyond it would overflow somewhere.
+const lastInstant = 1 << 43 // milliseconds, in the year 2248
+
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *instant) UnmarshalJSON(data []byte) error {
-	text := strings.Trim(string(data), `"`)
+	t.Time = time.Time{}
+	text := strings.TrimSpace(strings.Trim(string(data), `"`))
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-		t.Time = time.UnixMilli(ms).UTC()
+		t.take(time.UnixMilli(min(max(ms, 0), lastInstant)))
 		return nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05-0700", "2006-01-02T15:04:05.000-0700"} {
+	for _, layout := range instantLayouts { // all of them take fractions of a second too
 		if at, err := time.Parse(layout, text); err == nil {
-			t.Time = at.UTC()
+			t.take(at)
 			return nil
 		}
 	}
 	return nil
 }
 
+func (t *instant) take(at time.Time) {
+	if ms := at.UnixMilli(); ms > 0 && ms < lastInstant {
+		t.Time = at.UTC()
+	}
+}
+
 type wireUser struct {
-	Name string `json:"name"`
-	Slug string `json:"slug"`
+	Name text `json:"name"`
 }
 
 type wireProject struct {
-	ID   int64  `json:"id"`
-	Key  string `json:"key"`
-	Name string `json:"name"`
-	Type string `json:"type"`
+	ID   number `json:"id"`
+	Key  text   `json:"key"`
+	Name text   `json:"name"`
+	Type text   `json:"type"`
 }
+
+func (p wireProject) usable() bool { return p.ID > 0 }
 
 // project converts; a personal project's key keeps its "~".
 func (p wireProject) project() magpie.Project {
 	return magpie.Project{
-		RemoteID: p.ID, Key: p.Key, Name: orElse(p.Name, p.Key),
-		Personal: p.Type == "PERSONAL" || strings.HasPrefix(p.Key, "~"),
+		RemoteID: int64(p.ID), Key: string(p.Key), Name: string(orElse(p.Name, p.Key)),
+		Personal: p.Type == "PERSONAL" || strings.HasPrefix(string(p.Key), "~"),
 	}
 }
 
 type wireLink struct {
-	Href string `json:"href"`
-	Name string `json:"name"`
+	Href text `json:"href"`
+	Name text `json:"name"`
 }
 
 type wireLinks struct {
-	Clone []wireLink `json:"clone"`
-	Self  []wireLink `json:"self"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler. Links are optional and differ between versions, so odd ones read as none.
-func (l *wireLinks) UnmarshalJSON(data []byte) error {
-	type plain wireLinks
-	var p plain
-	if json.Unmarshal(data, &p) == nil {
-		*l = wireLinks(p)
-	}
-	return nil
+	Clone many[wireLink] `json:"clone"`
+	Self  many[wireLink] `json:"self"`
 }
 
 type wireRepo struct {
-	ID            int64       `json:"id"`
-	Slug          string      `json:"slug"`
-	Name          string      `json:"name"`
-	State         string      `json:"state"`
-	StatusMessage string      `json:"statusMessage"`
-	Archived      bool        `json:"archived"`
-	Project       wireProject `json:"project"`
-	Links         wireLinks   `json:"links"`
+	ID            number            `json:"id"`
+	Slug          text              `json:"slug"`
+	Name          text              `json:"name"`
+	State         text              `json:"state"`
+	StatusMessage text              `json:"statusMessage"`
+	Archived      truth             `json:"archived"`
+	Project       part[wireProject] `json:"project"`
+	Links         part[wireLinks]   `json:"links"`
 }
+
+func (r wireRepo) usable() bool { return r.ID > 0 }
 
 // repoInfo converts a repository and the project in it.
 func (c *Client) repoInfo(r wireRepo) RepoInfo {
 	repo := magpie.Repo{
-		RemoteID: r.ID, ProjectKey: r.Project.Key, Slug: r.Slug, Name: orElse(r.Name, r.Slug),
+		RemoteID: int64(r.ID), ProjectKey: string(r.Project.It.Key), Slug: string(r.Slug), Name: string(orElse(r.Name, r.Slug)),
 		CloneURL: c.cloneURL(r), BrowseURL: c.browseURL(r),
 	}
 	repo.State, repo.StateReason = repoState(r)
-	return RepoInfo{Repo: repo, Project: r.Project.project()}
+	return RepoInfo{Repo: repo, Project: r.Project.It.project()}
 }
 
 func repoState(r wireRepo) (magpie.RepoState, string) {
 	switch {
 	case r.State != "AVAILABLE" && r.State != "":
-		status := orElse(oneLine(r.StatusMessage), strings.ToLower(oneLine(r.State)))
+		status := orElse(oneLine(string(r.StatusMessage)), strings.ToLower(oneLine(string(r.State))))
 		return magpie.RepoUnavailable, "Bitbucket reports: " + status
-	case r.Archived:
+	case bool(r.Archived):
 		return magpie.RepoArchived, "archived at Bitbucket"
 	}
 	return magpie.RepoAvailable, ""
@@ -106,24 +112,24 @@ func repoState(r wireRepo) (magpie.RepoState, string) {
 // cloneURL picks the link for git over HTTP. It takes only one to the server we are connected to, since the token is sent
 // there, and makes one up by Bitbucket's rule otherwise.
 func (c *Client) cloneURL(r wireRepo) string {
-	for _, link := range r.Links.Clone {
-		if u, err := url.Parse(link.Href); err == nil && link.Name == "http" && c.ours(u) {
+	for _, link := range r.Links.It.Clone {
+		if u, err := url.Parse(string(link.Href)); err == nil && link.Name == "http" && c.ours(u) {
 			u.User = nil // Bitbucket puts the user's name there
 			return u.String()
 		}
 	}
-	return c.base + "/scm/" + escapeSegment(strings.ToLower(r.Project.Key)) + "/" + url.PathEscape(r.Slug) + ".git"
+	return c.base + "/scm/" + escapeSegment(strings.ToLower(string(r.Project.It.Key))) + "/" + url.PathEscape(string(r.Slug)) + ".git"
 }
 
 // browseURL picks the repository's page, or makes it up.
 func (c *Client) browseURL(r wireRepo) string {
-	for _, link := range r.Links.Self {
-		if u, err := url.Parse(link.Href); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+	for _, link := range r.Links.It.Self {
+		if u, err := url.Parse(string(link.Href)); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
 			u.User = nil
 			return u.String()
 		}
 	}
-	return c.base + "/projects/" + escapeSegment(r.Project.Key) + "/repos/" + url.PathEscape(r.Slug) + "/browse"
+	return c.base + "/projects/" + escapeSegment(string(r.Project.It.Key)) + "/repos/" + url.PathEscape(string(r.Slug)) + "/browse"
 }
 
 // ours reports whether u leads to the server this client is connected to.
@@ -143,28 +149,6 @@ func escapeSegment(s string) string { return strings.ReplaceAll(url.PathEscape(s
 
 // sameKey compares project keys, which ignore case.
 func sameKey(a, b string) bool { return strings.EqualFold(a, b) }
-
-// Activity is one ref changed by one push, as the server recorded it.
-type Activity struct {
-	ID      int64
-	At      time.Time
-	Actor   string
-	Trigger string // "push" and others
-	Change  magpie.RefChange
-}
-
-type wireActivity struct {
-	ID          int64      `json:"id"`
-	CreatedDate instant    `json:"createdDate"`
-	User        wireUser   `json:"user"`
-	Trigger     string     `json:"trigger"`
-	RefChange   wireChange `json:"refChange"`
-}
-
-func (a wireActivity) activity() Activity {
-	change, _ := a.RefChange.change() // a row that can't be read has no change
-	return Activity{ID: a.ID, At: a.CreatedDate.Time, Actor: oneLine(a.User.Name), Trigger: a.Trigger, Change: change}
-}
 
 // LineURL returns the address of a line in a file as of a commit, on the repository's pages at browseURL
 // (magpie.Repo.BrowseURL). Without commit it leads to the default branch, without line (0) to the file. A path that a

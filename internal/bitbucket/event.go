@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"magpie"
 )
@@ -23,7 +22,7 @@ const (
 
 // Limits of an event. A longer list of changes is cut, which loses nothing: the refs themselves are read afterwards.
 const (
-	MaxEventBytes = 1 << 20
+	MaxEventBytes = 8 << 20 // a push of 30,000 refs
 	maxChanges    = 1000
 	maxRefName    = 4096
 	maxDepth      = 64 // of JSON; real events have about 8
@@ -50,28 +49,39 @@ func VerifySignature(secret magpie.Secret, header string, body []byte) bool {
 }
 
 type wireChange struct {
-	Ref struct {
-		ID string `json:"id"`
-	} `json:"ref"`
-	RefID    string `json:"refId"`
-	FromHash string `json:"fromHash"`
-	ToHash   string `json:"toHash"`
-	Type     string `json:"type"`
+	Ref      part[wireRef] `json:"ref"`
+	RefID    text          `json:"refId"`
+	FromHash text          `json:"fromHash"`
+	ToHash   text          `json:"toHash"`
+	Type     text          `json:"type"`
 }
 
-// change checks and converts one changed ref.
+type wireRef struct {
+	ID text `json:"id"`
+}
+
+// change checks and converts one changed ref. What an unknown type of change does is seen from its hashes.
 func (w wireChange) change() (magpie.RefChange, error) {
-	c := magpie.RefChange{Ref: orElse(w.RefID, w.Ref.ID), From: magpie.Hash(w.FromHash), To: magpie.Hash(w.ToHash), Type: magpie.ChangeType(w.Type)}
-	switch c.Type {
-	case magpie.ChangeAdd, magpie.ChangeUpdate, magpie.ChangeDelete:
-	default:
-		return magpie.RefChange{}, errors.New("an unknown type of change")
+	c := magpie.RefChange{
+		Ref: string(orElse(w.RefID, w.Ref.It.ID)), From: magpie.Hash(w.FromHash), To: magpie.Hash(w.ToHash), Type: magpie.ChangeType(w.Type),
 	}
 	if !validRef(c.Ref) {
 		return magpie.RefChange{}, errors.New("a ref name that Git would not allow")
 	}
 	if !validHash(c.From) || !validHash(c.To) {
 		return magpie.RefChange{}, errors.New("a hash that is none")
+	}
+	switch c.Type {
+	case magpie.ChangeAdd, magpie.ChangeUpdate, magpie.ChangeDelete:
+		return c, nil
+	}
+	switch {
+	case c.To.IsZero():
+		c.Type = magpie.ChangeDelete
+	case c.From.IsZero():
+		c.Type = magpie.ChangeAdd
+	default:
+		c.Type = magpie.ChangeUpdate
 	}
 	return c, nil
 }
@@ -94,20 +104,21 @@ func validRef(name string) bool {
 
 // wireEvent holds what we read of all events.
 type wireEvent struct {
-	EventKey   string       `json:"eventKey"`
-	Actor      wireUser     `json:"actor"`
-	Repository *wireID      `json:"repository"`
-	New        *wireID      `json:"new"`
-	Changes    []wireChange `json:"changes"`
+	EventKey   text             `json:"eventKey"`
+	Date       instant          `json:"date"`
+	Actor      part[wireUser]   `json:"actor"`
+	Repository part[wireID]     `json:"repository"`
+	New        part[wireID]     `json:"new"`
+	Changes    many[wireChange] `json:"changes"`
 }
 
 type wireID struct {
-	ID int64 `json:"id"`
+	ID number `json:"id"`
 }
 
 // ParseEvent reads a delivery whose signature was verified. eventKey and requestID are the headers X-Event-Key and
 // X-Request-Id; as headers are not signed, the key must agree with the one in the body. The push of a repo:modified event
-// has no changes. It returns ErrIgnored for other events, and a *magpie.Error of KindInvalid or KindTooLarge for a body
+// has no changes. An odd value in a field that can be done without does no harm. It returns ErrIgnored for other events, and a *magpie.Error of KindInvalid or KindTooLarge for a body
 // that no Bitbucket sends.
 func ParseEvent(eventKey, requestID string, body []byte) (magpie.Push, error) {
 	if len(body) > MaxEventBytes {
@@ -116,24 +127,27 @@ func ParseEvent(eventKey, requestID string, body []byte) (magpie.Push, error) {
 	if eventKey != EventRefsChanged && eventKey != EventModified {
 		return magpie.Push{}, ErrIgnored
 	}
-	if !utf8.Valid(body) || tooDeep(body) {
+	if tooDeep(body) {
 		return magpie.Push{}, malformed("is not plain JSON", nil)
 	}
 	var event wireEvent
 	if err := json.Unmarshal(body, &event); err != nil {
 		return magpie.Push{}, malformed("is not the JSON of an event", err)
 	}
-	if event.EventKey != eventKey {
+	if string(event.EventKey) != eventKey {
 		return magpie.Push{}, malformed("and its header name different events", nil)
 	}
-	repo := event.Repository
+	repo := event.Repository.It
 	if eventKey == EventModified {
-		repo = event.New
+		repo = event.New.It
 	}
-	if repo == nil || repo.ID <= 0 {
+	if repo.ID <= 0 {
 		return magpie.Push{}, malformed("names no repository", nil)
 	}
-	push := magpie.Push{RemoteRepoID: repo.ID, RequestID: oneLine(requestID), EventKey: eventKey, Actor: oneLine(event.Actor.Name)}
+	push := magpie.Push{
+		RemoteRepoID: int64(repo.ID), RequestID: oneLine(requestID), EventKey: eventKey, Actor: oneLine(string(event.Actor.It.Name)),
+		SentAt: event.Date.Time,
+	}
 	if eventKey == EventModified {
 		return push, nil
 	}

@@ -21,9 +21,9 @@ const (
 
 // page is one page of a list.
 type page struct {
-	Values        []json.RawMessage `json:"values"`
-	IsLastPage    bool              `json:"isLastPage"`
-	NextPageStart *int64            `json:"nextPageStart"`
+	Values        many[json.RawMessage] `json:"values"`
+	IsLastPage    truth                 `json:"isLastPage"`
+	NextPageStart number                `json:"nextPageStart"`
 }
 
 // list yields the values of a paged list, following the server's cursor, which need not be start plus size. An error ends
@@ -31,42 +31,85 @@ type page struct {
 func list[T any](ctx context.Context, c *Client, path string, query url.Values) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		start, empty := int64(0), 0
-		for range maxPages {
-			q := maps.Clone(query)
-			if q == nil {
-				q = url.Values{}
-			}
-			q.Set("start", strconv.FormatInt(start, 10))
-			q.Set("limit", strconv.Itoa(pageLimit))
-			var p page
-			if _, err := c.call(ctx, http.MethodGet, path, q, nil, &p); err != nil {
+		for p, err := range pages[T](ctx, c, path, query, 0) {
+			if err != nil {
 				yield(zero, err)
 				return
 			}
-			for _, raw := range p.Values {
-				var v T
-				if err := json.Unmarshal(raw, &v); err != nil {
-					yield(zero, notJSON(c.base, answer{body: raw}, err))
-					return
-				}
+			for _, v := range p.values {
 				if !yield(v, nil) {
 					return
 				}
 			}
-			if p.IsLastPage {
+		}
+	}
+}
+
+// typedPage is a page and where the next one starts; 0 if it is the last.
+type typedPage[T any] struct {
+	values []T
+	next   int64
+}
+
+// pages yields a list page by page from a cursor on, as list does value by value.
+func pages[T any](ctx context.Context, c *Client, path string, query url.Values, start int64) iter.Seq2[typedPage[T], error] {
+	return func(yield func(typedPage[T], error) bool) {
+		empty := 0
+		for range maxPages {
+			p, err := onePage[T](ctx, c, path, query, start)
+			if err != nil {
+				yield(p, err)
 				return
 			}
-			if empty++; len(p.Values) > 0 {
+			if empty++; len(p.values) > 0 {
 				empty = 0
 			}
-			if p.NextPageStart == nil || *p.NextPageStart <= start || empty > maxEmpty {
-				break
+			if p.next < 0 || p.next > 0 && p.next <= start || empty > maxEmpty {
+				break // what there is of it is not handed out, lest it be taken for all
 			}
-			start = *p.NextPageStart
+			if !yield(p, nil) || p.next == 0 {
+				return
+			}
+			start = p.next
 		}
-		yield(zero, magpie.Errorf(magpie.KindUnavailable, "%s sent a list that does not end", c.base))
+		yield(typedPage[T]{}, magpie.Errorf(magpie.KindUnavailable, "%s sent a list that does not end", c.base))
 	}
+}
+
+// onePage asks for a page. Its next is -1 if the server did not say where a further page starts.
+func onePage[T any](ctx context.Context, c *Client, path string, query url.Values, start int64) (typed typedPage[T], err error) {
+	q := maps.Clone(query)
+	if q == nil {
+		q = url.Values{}
+	}
+	q.Set("start", strconv.FormatInt(start, 10))
+	q.Set("limit", strconv.Itoa(pageLimit))
+	var p page
+	if _, err := c.call(ctx, http.MethodGet, path, q, nil, &p); err != nil {
+		return typed, err
+	}
+	for _, raw := range p.Values {
+		var v T
+		err := json.Unmarshal(raw, &v)
+		if thing, ok := any(v).(interface{ usable() bool }); err == nil && ok && !isNull(raw) && !thing.usable() {
+			err = errors.New("an entry without a usable id") // to leave it out would be taken for its deletion
+		}
+		if err != nil {
+			return typed, notJSON(c.base, answer{body: raw}, err)
+		}
+		if isNull(raw) {
+			continue
+		}
+		typed.values = append(typed.values, v)
+	}
+	switch {
+	case bool(p.IsLastPage):
+	case p.NextPageStart <= 0:
+		typed.next = -1
+	default:
+		typed.next = int64(p.NextPageStart)
+	}
+	return typed, nil
 }
 
 // convert maps a list's values.
@@ -111,22 +154,55 @@ const (
 	ScopeAdmin   Scope = "REPO_ADMIN" // those it may install webhooks on
 )
 
-// AllRepos yields every repository of the instance within scope, archived and personal ones included.
-func (c *Client) AllRepos(ctx context.Context, scope Scope) iter.Seq2[RepoInfo, error] {
-	return func(yield func(RepoInfo, error) bool) {
+// RepoPage is one page of a list of repositories.
+type RepoPage struct {
+	Repos []RepoInfo
+	Next  int64 // where the next page starts, for RepoPages; 0 if this is the last
+}
+
+// RepoPages yields what AllRepos does page by page, from a cursor on that an earlier page had as its Next; 0 is the
+// beginning. A cursor may be used later, to go on where somebody stopped; what was created or deleted meanwhile may then be
+// missing or come twice.
+func (c *Client) RepoPages(ctx context.Context, scope Scope, start int64) iter.Seq2[RepoPage, error] {
+	return func(yield func(RepoPage, error) bool) {
 		query := url.Values{}
 		if scope != ScopeVisible {
 			query.Set("permission", string(scope))
 		}
 		gate, err := c.since(ctx, archivedSince)
 		if err != nil {
-			yield(RepoInfo{}, err)
+			yield(RepoPage{}, err)
 			return
 		}
 		if gate {
 			query.Set("archived", "ALL")
 		}
-		convert(list[wireRepo](ctx, c, api+"/repos", query), c.repoInfo)(yield)
+		for p, err := range pages[wireRepo](ctx, c, api+"/repos", query, start) {
+			page := RepoPage{Next: p.next}
+			for _, r := range p.values {
+				page.Repos = append(page.Repos, c.repoInfo(r))
+			}
+			if !yield(page, err) {
+				return
+			}
+		}
+	}
+}
+
+// AllRepos yields every repository of the instance within scope, archived and personal ones included.
+func (c *Client) AllRepos(ctx context.Context, scope Scope) iter.Seq2[RepoInfo, error] {
+	return func(yield func(RepoInfo, error) bool) {
+		for p, err := range c.RepoPages(ctx, scope, 0) {
+			if err != nil {
+				yield(RepoInfo{}, err)
+				return
+			}
+			for _, info := range p.Repos {
+				if !yield(info, nil) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -180,10 +256,10 @@ func (c *Client) Repo(ctx context.Context, key, slug string) (RepoInfo, error) {
 // DefaultBranch returns the full ref name of a repository's default branch, empty for an empty repository.
 func (c *Client) DefaultBranch(ctx context.Context, key, slug string) (string, error) {
 	var branch struct {
-		ID string `json:"id"`
+		ID text `json:"id"`
 	}
 	_, err := c.call(ctx, http.MethodGet, repoPath(key, slug, "/branches/default"), nil, nil, &branch)
-	return branch.ID, err
+	return string(branch.ID), err
 }
 
 // IsSysAdmin asks whether the user has the SYS_ADMIN global permission. No token can read the permissions themselves, so
@@ -194,16 +270,9 @@ func (c *Client) IsSysAdmin(ctx context.Context, username string) (bool, error) 
 		if err != nil {
 			return false, err
 		}
-		if user.Name == username {
+		if string(user.Name) == username {
 			return true, nil
 		}
 	}
 	return false, nil
-}
-
-// RefChangeActivities yields what pushes did to a repository's refs, newest first: the record that lost webhooks can be
-// made good from. The token needs to administer the repository.
-func (c *Client) RefChangeActivities(ctx context.Context, key, slug string) iter.Seq2[Activity, error] {
-	seq := list[wireActivity](ctx, c, repoPath(key, slug, "/ref-change-activities"), nil)
-	return convert(seq, wireActivity.activity)
 }

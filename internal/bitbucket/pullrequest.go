@@ -29,26 +29,27 @@ type PullRequestEnd struct {
 }
 
 type wirePullRequest struct {
-	ID      int64   `json:"id"`
-	State   string  `json:"state"`
+	ID      number  `json:"id"`
+	State   text    `json:"state"`
 	FromRef wireEnd `json:"fromRef"`
 	ToRef   wireEnd `json:"toRef"`
 }
 
 type wireEnd struct {
-	ID           string      `json:"id"`
-	LatestCommit magpie.Hash `json:"latestCommit"`
-	Repository   wireRepo    `json:"repository"`
+	ID           text     `json:"id"`
+	LatestCommit text     `json:"latestCommit"`
+	Repository   wireRepo `json:"repository"`
 }
 
 func (e wireEnd) end() PullRequestEnd {
 	return PullRequestEnd{
-		Ref: e.ID, Commit: e.LatestCommit, RemoteRepoID: e.Repository.ID, ProjectKey: e.Repository.Project.Key, Slug: e.Repository.Slug,
+		Ref: string(e.ID), Commit: magpie.Hash(e.LatestCommit), RemoteRepoID: int64(e.Repository.ID),
+		ProjectKey: string(e.Repository.Project.It.Key), Slug: string(e.Repository.Slug),
 	}
 }
 
 func (p wirePullRequest) pullRequest() PullRequest {
-	return PullRequest{ID: p.ID, Open: p.State == "OPEN", From: p.FromRef.end(), To: p.ToRef.end()}
+	return PullRequest{ID: int64(p.ID), Open: p.State == "OPEN", From: p.FromRef.end(), To: p.ToRef.end()}
 }
 
 // OpenPullRequestsFrom yields the open pull requests whose source is a repository's branch, given by its full name, also

@@ -16,19 +16,18 @@ import (
 
 // refusalBody is the body of an error answer. Container-level errors have only Message.
 type refusalBody struct {
-	Errors []struct {
-		Context       string `json:"context"`
-		Message       string `json:"message"`
-		ExceptionName string `json:"exceptionName"`
-	} `json:"errors"`
-	Message string `json:"message"`
+	Errors many[struct {
+		Message       text `json:"message"`
+		ExceptionName text `json:"exceptionName"`
+	}] `json:"errors"`
+	Message text `json:"message"`
 }
 
 // exception returns the first exception's class name, empty if there is none.
 func (b refusalBody) exception() string {
 	for _, e := range b.Errors {
 		if e.ExceptionName != "" {
-			return e.ExceptionName
+			return string(e.ExceptionName)
 		}
 	}
 	return ""
@@ -37,11 +36,11 @@ func (b refusalBody) exception() string {
 // text returns what the server says, fit for one line.
 func (b refusalBody) text() string {
 	for _, e := range b.Errors {
-		if e.Message != "" {
-			return oneLine(e.Message)
+		if e.Message != "" && e.Message != "null" {
+			return oneLine(string(e.Message))
 		}
 	}
-	return oneLine(b.Message)
+	return oneLine(string(b.Message))
 }
 
 // oneLine makes foreign text safe to show: no control characters, a bounded length.
@@ -74,13 +73,18 @@ func (c *Client) refused(ctx context.Context, path string, ans answer) error {
 	case http.StatusConflict:
 		return &magpie.Error{Kind: magpie.KindConflict, Message: orElse(said, "Bitbucket reports a conflict")}
 	case http.StatusTooManyRequests:
-		wait := retryAfter(ans.header.Get("Retry-After"), time.Now())
-		return &magpie.Error{
-			Kind: magpie.KindRateLimited, Message: fmt.Sprintf("%s limits the rate of requests", c.base),
-			Hint: fmt.Sprintf("it asks to wait %s; an administrator of Bitbucket can exempt the token's user from rate limiting", wait.Round(time.Second)),
-		}
+		return askedToWait(retryAfter(ans.header.Get("Retry-After"), time.Now()))
 	}
 	switch {
+	case ans.status == http.StatusServiceUnavailable:
+		e := &magpie.Error{
+			Kind: magpie.KindUnavailable, Message: c.base + " is starting, in maintenance or overloaded (status 503)",
+			Hint: "work resumes by itself once Bitbucket does", Err: cause(said),
+		}
+		if looksLikeHTML(ans) {
+			e.Message = c.base + " shows a page instead of serving requests, as it does while it starts or is in maintenance (status 503)"
+		}
+		return e
 	case ans.status >= 500:
 		return &magpie.Error{
 			Kind: magpie.KindUnavailable, Message: fmt.Sprintf("%s answers with status %d", c.base, ans.status),
@@ -104,16 +108,17 @@ func (c *Client) unauthorized(ctx context.Context, ans answer, body refusalBody)
 	exception := body.exception()
 	exception = exception[strings.LastIndexByte(exception, '.')+1:]
 	switch {
+	case exception == "NoAccessAuthenticationException":
+		return noLicence(body.text())
 	case known, exception == "AuthorisationException" && c.tokenWorks(ctx):
 		return forbidden(body.text())
-	case exception == "NoAccessAuthenticationException":
-		return &magpie.Error{
-			Kind: magpie.KindTokenInvalid, Field: "token",
-			Message: "the token's user has no licence for Bitbucket",
-			Hint:    "let an administrator of Bitbucket give the user access, or use the token of another user",
-		}
 	}
-	return tokenInvalid()
+	e := tokenInvalid(body.text())
+	if looksLikeHTML(ans) {
+		e.Hint = "the answer is a web page, which may come from a proxy before Bitbucket; if it does, let it pass requests to " +
+			"Bitbucket's REST interface, otherwise " + e.Hint
+	}
+	return e
 }
 
 // tokenWorks reports whether the server still knows the token's user. It is asked only after a refusal that may mean both,
@@ -126,11 +131,25 @@ func (c *Client) tokenWorks(ctx context.Context) bool {
 	return ans.header.Get(userHeader) != ""
 }
 
-func tokenInvalid() error {
+// tokenInvalid explains a dead token, in Bitbucket's own words where it has some: what it calls the exceptions changes, and
+// a two-step verification or a policy may be the reason as well as the end of the token.
+func tokenInvalid(said string) *magpie.Error {
+	message := "Bitbucket does not accept the access token: it is wrong, expired or revoked, or its user was removed"
+	if said != "" {
+		message = "Bitbucket does not accept the access token; it says: " + said
+	}
 	return &magpie.Error{
-		Kind: magpie.KindTokenInvalid, Field: "token",
-		Message: "Bitbucket does not accept the access token: it is wrong, expired or revoked, or its user was removed",
-		Hint:    "create an HTTP access token with Project read and Repository admin permission and without expiry, and enter it here",
+		Kind: magpie.KindTokenInvalid, Field: "token", Message: message,
+		Hint: "create an HTTP access token with Project read and Repository admin permission and without expiry, and enter it here",
+	}
+}
+
+func noLicence(said string) error {
+	return &magpie.Error{
+		Kind: magpie.KindNoLicence, Field: "token",
+		Message: "the token's user has no licence for Bitbucket" + prefixed("; it says: ", said),
+		Hint: "either the user's access was withdrawn or the licence of Bitbucket itself lapsed: let an administrator of Bitbucket " +
+			"look at both; the token need not be replaced, and work resumes by itself",
 	}
 }
 
@@ -173,7 +192,7 @@ func looksLikeHTML(ans answer) bool {
 	return strings.Contains(ans.header.Get("Content-Type"), "html") || bytes.HasPrefix(bytes.TrimSpace(ans.body), []byte("<"))
 }
 
-func orElse(s, other string) string {
+func orElse[S ~string](s, other S) S {
 	if s == "" {
 		return other
 	}

@@ -79,18 +79,29 @@ func (c *Client) Probe(ctx context.Context) (Instance, error) {
 	}
 	user := header.Get(userHeader)
 	if user == "" {
-		return Instance{}, tokenInvalid() // the address answers anyone, but only known users get their name back
+		// The address answers anyone, but only known users get their name back. What is wrong is said elsewhere.
+		_, err := c.call(ctx, http.MethodGet, api+"/projects", url.Values{"limit": {"1"}}, nil, nil)
+		if kind := magpie.KindOf(err); kind == magpie.KindTokenInvalid || kind == magpie.KindNoLicence {
+			return Instance{}, err
+		}
+		return Instance{}, tokenInvalid("")
 	}
+	return Instance{Version: oneLine(version), Username: username(header)}, nil
+}
+
+// username returns the name of the user that an answer was for.
+func username(header http.Header) string {
+	user := header.Get(userHeader)
 	if plain, err := url.PathUnescape(user); err == nil {
 		user = plain
 	}
-	return Instance{Version: oneLine(version), Username: oneLine(user)}, nil
+	return oneLine(user)
 }
 
 // properties reads version and headers of the one address that answers everyone, and remembers the version.
 func (c *Client) properties(ctx context.Context) (string, http.Header, error) {
 	var body struct {
-		Version string `json:"version"`
+		Version text `json:"version"`
 	}
 	ans, err := c.call(ctx, http.MethodGet, api+"/application-properties", nil, nil, &body)
 	switch kind := magpie.KindOf(err); {
@@ -101,12 +112,12 @@ func (c *Client) properties(ctx context.Context) (string, http.Header, error) {
 	case body.Version == "":
 		return "", nil, noBitbucket(c.base, nil)
 	}
-	if v, err := ParseVersion(body.Version); err == nil {
+	if v, err := ParseVersion(string(body.Version)); err == nil {
 		c.mu.Lock()
 		c.version = v
 		c.mu.Unlock()
 	}
-	return body.Version, ans.header, nil
+	return string(body.Version), ans.header, nil
 }
 
 func noBitbucket(base string, err error) error {

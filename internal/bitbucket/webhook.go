@@ -18,11 +18,27 @@ const maxHookSecret = 255 // Bitbucket's limit
 
 // Webhook is a webhook as the server lists it. Its secret is never read back.
 type Webhook struct {
-	ID     int64    `json:"id"`
-	Name   string   `json:"name"`
-	URL    string   `json:"url"`
-	Events []string `json:"events"`
-	Active bool     `json:"active"`
+	ID     int64
+	Name   string
+	URL    string
+	Events []string
+	Active bool
+}
+
+type wireWebhook struct {
+	ID     number     `json:"id"`
+	Name   text       `json:"name"`
+	URL    text       `json:"url"`
+	Events many[text] `json:"events"`
+	Active truth      `json:"active"`
+}
+
+func (w wireWebhook) webhook() Webhook {
+	hook := Webhook{ID: int64(w.ID), Name: string(w.Name), URL: string(w.URL), Active: bool(w.Active)}
+	for _, e := range w.Events {
+		hook.Events = append(hook.Events, string(e))
+	}
+	return hook
 }
 
 // HookSpec is a webhook as it shall be. Name and URL together say which one is ours.
@@ -67,10 +83,10 @@ func (s HookSpec) wire() (wireHook, error) {
 
 // Webhooks yields all webhooks of a repository, other people's too.
 func (c *Client) Webhooks(ctx context.Context, key, slug string) iter.Seq2[Webhook, error] {
-	return list[Webhook](ctx, c, repoPath(key, slug, "/webhooks"), nil)
+	return convert(list[wireWebhook](ctx, c, repoPath(key, slug, "/webhooks"), nil), wireWebhook.webhook)
 }
 
-// CreateWebhook installs a webhook and returns it. It does not look for an existing one; EnsureWebhook does.
+// CreateWebhook installs a webhook and returns it. It does not look for an existing one.
 func (c *Client) CreateWebhook(ctx context.Context, key, slug string, spec HookSpec) (Webhook, error) {
 	return c.writeWebhook(ctx, http.MethodPost, repoPath(key, slug, "/webhooks"), spec)
 }
@@ -85,9 +101,9 @@ func (c *Client) writeWebhook(ctx context.Context, method, path string, spec Hoo
 	if err != nil {
 		return Webhook{}, err
 	}
-	var w Webhook
+	var w wireWebhook
 	_, err = c.call(ctx, method, path, nil, body, &w)
-	return w, err
+	return w.webhook(), err
 }
 
 // DeleteWebhook removes a webhook. One that is already gone is no error.
@@ -97,51 +113,6 @@ func (c *Client) DeleteWebhook(ctx context.Context, key, slug string, id int64) 
 		return nil
 	}
 	return err
-}
-
-// EnsureWebhook makes sure that the repository has exactly one webhook as in spec, and returns it. One that is there is
-// replaced, since whether its secret is still ours can't be read; copies of it are removed. It may run twice.
-func (c *Client) EnsureWebhook(ctx context.Context, key, slug string, spec HookSpec) (Webhook, error) {
-	ours, err := c.ourWebhooks(ctx, key, slug, spec)
-	if err != nil {
-		return Webhook{}, err
-	}
-	if len(ours) == 0 {
-		return c.CreateWebhook(ctx, key, slug, spec)
-	}
-	for _, w := range ours[1:] {
-		if err := c.DeleteWebhook(ctx, key, slug, w.ID); err != nil {
-			return Webhook{}, err
-		}
-	}
-	return c.UpdateWebhook(ctx, key, slug, ours[0].ID, spec)
-}
-
-// RemoveWebhook removes the webhooks that are as in spec, which needs no secret for that, and returns how many there were.
-func (c *Client) RemoveWebhook(ctx context.Context, key, slug string, spec HookSpec) (int, error) {
-	ours, err := c.ourWebhooks(ctx, key, slug, spec)
-	if err != nil {
-		return 0, err
-	}
-	for i, w := range ours {
-		if err := c.DeleteWebhook(ctx, key, slug, w.ID); err != nil {
-			return i, err
-		}
-	}
-	return len(ours), nil
-}
-
-func (c *Client) ourWebhooks(ctx context.Context, key, slug string, spec HookSpec) ([]Webhook, error) {
-	var ours []Webhook
-	for w, err := range c.Webhooks(ctx, key, slug) {
-		if err != nil {
-			return nil, err
-		}
-		if spec.Ours(w) {
-			ours = append(ours, w)
-		}
-	}
-	return ours, nil
 }
 
 func hookPath(key, slug string, id int64) string {

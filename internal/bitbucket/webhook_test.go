@@ -19,16 +19,11 @@ func testSpec() HookSpec {
 	return HookSpec{Name: "Magpie", URL: "https://magpie.example/hooks/bitbucket/abc", Secret: magpie.NewSecret(hookSecret)}
 }
 
-// hookServer answers the webhook addresses of one repository with the given existing webhooks.
-func hookServer(t *testing.T, existing ...Webhook) *fake {
+// hookServer answers the webhook addresses of one repository.
+func hookServer(t *testing.T) *fake {
 	t.Helper()
-	list, err := json.Marshal(map[string]any{"isLastPage": true, "values": existing})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const path = api + "/projects/PRJ/repos/slug/webhooks"
 	return newFake(t, map[string]http.HandlerFunc{
-		"GET " + path:              reply(200, string(list)),
 		"POST " + path:             reply(201, `{"id":77,"configuration":{"secret":"echoed"}}`),
 		"PUT " + path + "/{id}":    func(w http.ResponseWriter, r *http.Request) { reply(200, `{"id":`+r.PathValue("id")+`}`)(w, r) },
 		"DELETE " + path + "/{id}": reply(204, ""),
@@ -40,67 +35,52 @@ func (f *fake) changes() []string {
 	return slices.DeleteFunc(f.requests(), func(r string) bool { return strings.HasPrefix(r, "GET ") })
 }
 
-func TestEnsureWebhook(t *testing.T) {
+// Creating and updating send everything, since an update replaces everything.
+func TestWriteWebhook(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()
+	f := hookServer(t)
+	created, err := f.client.CreateWebhook(t.Context(), "PRJ", "slug", spec)
+	if err != nil || created.ID != 77 {
+		t.Errorf("created %+v, %v, want id 77", created, err)
+	}
+	updated, err := f.client.UpdateWebhook(t.Context(), "PRJ", "slug", 5, spec)
+	if err != nil || updated.ID != 5 {
+		t.Errorf("updated %+v, %v, want id 5", updated, err)
+	}
 	path := api + "/projects/PRJ/repos/slug/webhooks"
-	for _, tc := range []struct {
-		name     string
-		existing []Webhook
-		want     []string
-		id       int64
-	}{
-		{"none", nil, []string{"POST " + path}, 77},
-		{"another team's", []Webhook{
-			{ID: 1, Name: "Magpie", URL: "https://magpie.example/hooks/bitbucket/abcd"},
-			{ID: 2, Name: "magpie", URL: spec.URL},
-			{ID: 3, Name: "CI", URL: spec.URL},
-			{ID: 4, Name: "Magpie", URL: spec.URL + "/"},
-		}, []string{"POST " + path}, 77},
-		{"ours", []Webhook{{ID: 1, Name: "CI", URL: "https://ci.example"}, {ID: 5, Name: spec.Name, URL: spec.URL}}, []string{"PUT " + path + "/5"}, 5},
-		{
-			"ours twice",
-			[]Webhook{{ID: 5, Name: spec.Name, URL: spec.URL}, {ID: 6, Name: spec.Name, URL: spec.URL}},
-			[]string{"DELETE " + path + "/6", "PUT " + path + "/5"},
-			5,
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			f := hookServer(t, tc.existing...)
-			got, err := f.client.EnsureWebhook(t.Context(), "PRJ", "slug", spec)
-			if err != nil || got.ID != tc.id {
-				t.Errorf("got %+v, %v, want id %d", got, err, tc.id)
-			}
-			if diff := cmp.Diff(tc.want, f.changes()); diff != "" {
-				t.Errorf("requests (-want +got)\n%s", diff)
-			}
-			var sent map[string]any
-			if err := json.Unmarshal([]byte(f.bodies[len(f.bodies)-1]), &sent); err != nil {
-				t.Fatal(err)
-			}
-			want := map[string]any{
-				"name": "Magpie", "url": spec.URL, "active": true, "sslVerificationRequired": true,
-				"events": []any{"repo:refs_changed", "repo:modified"}, "configuration": map[string]any{"secret": hookSecret},
-			}
-			if diff := cmp.Diff(want, sent); diff != "" {
-				t.Errorf("body (-want +got)\n%s", diff)
-			}
-		})
+	if diff := cmp.Diff([]string{"POST " + path, "PUT " + path + "/5"}, f.changes()); diff != "" {
+		t.Errorf("requests (-want +got)\n%s", diff)
+	}
+	want := map[string]any{
+		"name": "Magpie", "url": spec.URL, "active": true, "sslVerificationRequired": true,
+		"events": []any{"repo:refs_changed", "repo:modified"}, "configuration": map[string]any{"secret": hookSecret},
+	}
+	for _, body := range f.bodies {
+		var sent map[string]any
+		if err := json.Unmarshal([]byte(body), &sent); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, sent); diff != "" {
+			t.Errorf("body (-want +got)\n%s", diff)
+		}
 	}
 }
 
-func TestRemoveWebhook(t *testing.T) {
+// Only exactly our webhook is ours.
+func TestHookSpecOurs(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()
-	f := hookServer(t, Webhook{ID: 4, Name: "CI", URL: spec.URL}, Webhook{ID: 5, Name: spec.Name, URL: spec.URL}, Webhook{ID: 6, Name: spec.Name, URL: spec.URL})
-	n, err := f.client.RemoveWebhook(t.Context(), "PRJ", "slug", HookSpec{Name: spec.Name, URL: spec.URL})
-	if err != nil || n != 2 {
-		t.Errorf("removed %d, %v, want 2", n, err)
+	for _, w := range []Webhook{
+		{Name: "Magpie", URL: "https://magpie.example/hooks/bitbucket/abcd"}, {Name: "magpie", URL: spec.URL},
+		{Name: "CI", URL: spec.URL}, {Name: "Magpie", URL: spec.URL + "/"},
+	} {
+		if spec.Ours(w) {
+			t.Errorf("%+v is taken for ours", w)
+		}
 	}
-	path := "DELETE " + api + "/projects/PRJ/repos/slug/webhooks/"
-	if diff := cmp.Diff([]string{path + "5", path + "6"}, f.changes()); diff != "" {
-		t.Errorf("requests (-want +got)\n%s", diff)
+	if !spec.Ours(Webhook{Name: spec.Name, URL: spec.URL}) {
+		t.Error("ours is not recognised")
 	}
 }
 

@@ -47,6 +47,13 @@ func (e *engine) allowed(hook int) bool {
 	return !e.breaker(hook).open(e.s.now())
 }
 
+// ResetBreaker closes a webhook's breaker and forgets its failures.
+func (s *Server) ResetBreaker(hookID int) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	*s.hooks.breaker(hookID) = breaker{}
+}
+
 // BreakerOpenUntil says until when deliveries of a webhook are skipped; it is zero or past when they are not.
 func (s *Server) BreakerOpenUntil(hookID int) time.Time {
 	s.hooks.mu.Lock()

@@ -28,25 +28,27 @@ const (
 	Errored  = "ERROR"    // not answered
 	Broken   = "BROKEN"   // skipped: the webhook's breaker is open
 	Overflow = "OVERFLOW" // skipped: too many in flight
+	Full     = "FULL"     // lost: the dispatch queue had no place in time
 	Dropped  = "DROPPED"  // lost, as SetDeliveries asked
 )
 
 // Delivery is one entry of the delivery log.
 type Delivery struct {
-	ID       string // X-Request-Id
-	Number   int    // place in the log since the start, from 1
-	Hook     int    // webhook id
-	Repo     int    // repository id
-	Event    string
-	URL      string
-	Signed   bool
-	Outcome  string
-	Status   int    // answered, or 0
-	Err      string // why there was no answer
-	Start    time.Time
-	Duration time.Duration
-	Body     []byte // as sent
-	Response []byte // the first 16 KiB of the answer
+	ID        string // X-Request-Id
+	Number    int    // place in the log since the start, from 1
+	Hook      int    // webhook id
+	Repo      int    // repository id
+	Event     string
+	URL       string
+	Signed    bool
+	Signature string // X-Hub-Signature as sent, or ""
+	Outcome   string
+	Status    int    // answered, or 0
+	Err       string // why there was no answer
+	Start     time.Time
+	Duration  time.Duration
+	Body      []byte // as sent
+	Response  []byte // the first 16 KiB of the answer
 }
 
 // DeliveryMode is trouble on the way of webhooks.
@@ -60,8 +62,9 @@ type DeliveryMode struct {
 // message is a delivery on its way.
 type message struct {
 	Delivery
-	header http.Header
-	verify bool
+	header   http.Header
+	answered http.Header
+	verify   bool
 }
 
 // engine delivers webhooks: at most once, by a few workers, with a circuit breaker for each webhook.
@@ -76,12 +79,14 @@ type engine struct {
 	mu       sync.Mutex
 	wake     *sync.Cond
 	stopped  bool
-	timers   map[*message]*time.Timer // of delayed deliveries
+	timers   map[*message]*time.Timer // of delayed deliveries and of those outside the queue
 	mode     DeliveryMode
 	queue    []*message
 	held     []*message
-	pending  int // queued, delayed or being sent; not those held
+	pending  int        // queued, delayed or being sent; not those held
+	outside  []*message // waiting for a place in the queue
 	breakers map[int]*breaker
+	history  map[int][]invocation // the newest deliveries of each webhook that were tried
 	log      []Delivery
 	finished int           // entries ever logged
 	changed  chan struct{} // closed and replaced when pending or finished change
@@ -96,7 +101,7 @@ func newEngine(s *Server) (*engine, error) {
 	if s.opt.WebhookRoots != nil && !roots.AppendCertsFromPEM(s.opt.WebhookRoots) {
 		return nil, errors.New("Options.WebhookRoots holds no PEM certificate")
 	}
-	e := &engine{s: s, breakers: map[int]*breaker{}, timers: map[*message]*time.Timer{}, changed: make(chan struct{})}
+	e := &engine{s: s, breakers: map[int]*breaker{}, timers: map[*message]*time.Timer{}, history: map[int][]invocation{}, changed: make(chan struct{})}
 	e.wake = sync.NewCond(&e.mu)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.verified = e.client(&tls.Config{RootCAs: roots})
@@ -194,6 +199,7 @@ func (e *engine) message(t target, event string, body []byte) *message {
 		r.SetBasicAuth(t.hook.Username, t.hook.Password)
 	}
 	d := Delivery{ID: id, Hook: t.hook.ID, Repo: t.repoID, Event: event, URL: t.hook.URL, Signed: t.hook.Secret != "", Body: body}
+	d.Signature = h.Get("X-Hub-Signature")
 	return &message{Delivery: d, header: h, verify: t.hook.Verify}
 }
 
@@ -267,8 +273,38 @@ func (e *engine) enqueue(m *message) {
 }
 
 func (e *engine) push(m *message) {
+	if size := e.s.opt.WebhookQueue; size > 0 && len(e.queue) >= size {
+		e.waitOutside(m)
+		return
+	}
 	e.queue = append(e.queue, m)
 	e.wake.Signal()
+}
+
+// waitOutside keeps a delivery until the queue has a place, or drops it.
+func (e *engine) waitOutside(m *message) {
+	e.outside = append(e.outside, m)
+	e.timers[m] = time.AfterFunc(e.s.opt.WebhookQueueWait, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.timers, m)
+		if i := slices.Index(e.outside, m); i >= 0 && !e.stopped {
+			e.outside = slices.Delete(e.outside, i, i+1)
+			e.pending--
+			e.finish(m, Full)
+		}
+	})
+}
+
+// admit moves deliveries from outside into the places that became free.
+func (e *engine) admit() {
+	for len(e.outside) > 0 && len(e.queue) < e.s.opt.WebhookQueue {
+		m := e.outside[0]
+		e.outside = e.outside[1:]
+		e.timers[m].Stop()
+		delete(e.timers, m)
+		e.push(m)
+	}
 }
 
 // work is one delivery thread.
@@ -298,6 +334,7 @@ func (e *engine) next() *message {
 	}
 	m := e.queue[0]
 	e.queue = e.queue[1:]
+	e.admit()
 	return m
 }
 
@@ -321,7 +358,7 @@ func (e *engine) send(m *message) string {
 		return Errored
 	}
 	defer resp.Body.Close()
-	m.Status = resp.StatusCode
+	m.Status, m.answered = resp.StatusCode, resp.Header
 	m.Response, _ = io.ReadAll(io.LimitReader(resp.Body, 16<<10))
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode/100 != 2 {
@@ -350,11 +387,26 @@ func (e *engine) finish(m *message, outcome string) {
 	e.finished++
 	d.Number = e.finished
 	e.log = append(e.log, d)
+	e.remember(&d)
 	if over := len(e.log) - e.s.opt.DeliveryLog; over > e.s.opt.DeliveryLog/4 {
 		e.log = slices.Clone(e.log[over:])
 	}
 	close(e.changed)
 	e.changed = make(chan struct{})
+}
+
+// historyLength is how many deliveries the statistics of a webhook reach back.
+const historyLength = 250
+
+func (e *engine) remember(d *Delivery) {
+	if d.Hook == 0 || d.Outcome != Success && d.Outcome != Failed && d.Outcome != Errored {
+		return
+	}
+	past := append(e.history[d.Hook], d.invocation())
+	if over := len(past) - historyLength; over > historyLength/4 {
+		past = slices.Clone(past[over:])
+	}
+	e.history[d.Hook] = past
 }
 
 func (d *Delivery) invocation() invocation {

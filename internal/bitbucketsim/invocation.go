@@ -76,17 +76,16 @@ func (c *call) webhookStatistics(h *webhook) (any, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// statistics sums up the deliveries of a webhook that were tried and are still in the log.
+// statistics sums up the newest deliveries of a webhook that were tried.
 func (e *engine) statistics(hookID int, event string) *statistics {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := &statistics{}
-	for _, d := range e.log {
-		if d.Hook != hookID || event != "" && d.Event != event {
+	for _, v := range e.history[hookID] {
+		if event != "" && v.Event != event {
 			continue
 		}
-		v := d.invocation()
-		switch d.Outcome {
+		switch v.Result.Outcome {
 		case Success:
 			st.Counts.Successes++
 			st.LastSuccess = &v
@@ -96,8 +95,6 @@ func (e *engine) statistics(hookID int, event string) *statistics {
 		case Errored:
 			st.Counts.Errors++
 			st.LastError = &v
-		default:
-			continue
 		}
 		st.all = append(st.all, v)
 	}

@@ -33,6 +33,8 @@ type Options struct {
 	WebhookThreads     int           // delivery workers, plugin.webhooks.io.threads; default 3
 	WebhookConnections int           // connections to one receiver, plugin.webhooks.http.connection.host.max; default 5
 	WebhookInFlight    int           // deliveries waiting or running above which new ones are skipped; default 250
+	WebhookQueue       int           // deliveries waiting for a worker above which new ones wait for a place; default no bound
+	WebhookQueueWait   time.Duration // for a place, plugin.webhooks.dispatch.queue.timeout; then the delivery is dropped
 	WebhookTimeout     time.Duration // for one delivery; default 20 s
 	WebhookRoots       []byte        // PEM of authorities the delivery engine trusts besides its own and the system's
 	WebhookDial        DialFunc      // connects to receivers; default the network

@@ -71,8 +71,11 @@ func (s *Server) Redeliver(id string) error {
 		return fmt.Errorf("the webhook of delivery %s is gone", id)
 	}
 	m := e.message(target{*s.st.Hooks[k], d.Repo}, d.Event, d.Body)
-	m.ID = d.ID
+	m.ID, m.Signature = d.ID, d.Signature
 	m.header.Set("X-Request-Id", d.ID)
+	if m.header.Del("X-Hub-Signature"); d.Signature != "" {
+		m.header.Set("X-Hub-Signature", d.Signature)
+	}
 	e.enqueue(m)
 	return nil
 }
@@ -110,6 +113,9 @@ func (e *engine) ping(url string, verify bool) pingResult {
 	res := pingResult{Request: pingRequest{url, http.MethodPost, m.header, string(body)}, Error: m.Err}
 	if m.Status != 0 {
 		res.Response = &pingResponse{m.Status, map[string]string{}, string(m.Response)}
+		for name := range m.answered {
+			res.Response.Headers[name] = m.answered.Get(name)
+		}
 	}
 	return res
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"magpie/internal/detect"
 	"magpie/internal/guard"
 	"magpie/internal/incident"
+	"magpie/internal/insight"
 	"magpie/internal/mail"
 	"magpie/internal/notify"
 	"magpie/internal/perimeter"
@@ -47,6 +49,7 @@ type App struct {
 	Incidents *incident.Service
 	Scans     *scan.Service
 	Perimeter *perimeter.Service
+	Insights  *insight.Service
 
 	metrics  *prometheus.Registry
 	instance string
@@ -181,22 +184,37 @@ func (a *App) openStages(context.Context) error {
 		alerts.Mail = a.Mail
 	}
 	a.Alerts = alert.New(alerts)
-	incidents := incident.Options{DB: a.DB, Keys: a.Keys, Alerts: a.Alerts, Log: a.Log}
+	incidents := incident.Options{
+		DB: a.DB, Keys: a.Keys, Alerts: a.Alerts, Log: a.Log,
+		OnChanged: func(ctx context.Context, tx *store.Tx, id magpie.IncidentID) error {
+			return a.Insights.IncidentChanged(ctx, tx, id)
+		},
+	}
 	if a.Config.Verify {
 		incidents.Verify = verify.New(verify.Options{HTTP: a.Guard.Client(apiTimeout), Log: a.Log})
 		incidents.Rule = a.Engine.Rule
 	}
 	a.Incidents = incident.New(incidents)
 	a.Scans = scan.New(scan.Options{
-		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, HTTP: a.Guard.Client(0), TempDir: a.Config.TempDir,
+		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, TempDir: a.Config.TempDir,
 		Concurrency: scanWorkers(a.Config.ScanWorkers), Log: a.Log,
 		// The stages know only the next one, so what flows back is wired here.
 		OnTokenRefused: func(ctx context.Context, id magpie.IntegrationID) error { return a.Perimeter.TokenRefused(ctx, id) },
+		GitHTTP: func(ctx context.Context, id magpie.IntegrationID) (*http.Client, error) {
+			return a.Perimeter.GitClient(ctx, id)
+		},
+		OnScanned: func(ctx context.Context, tx *store.Tx, repo magpie.Repo, tips []magpie.Tip) error {
+			return a.Insights.Scanned(ctx, tx, repo, tips)
+		},
 	})
 	a.Perimeter = perimeter.New(perimeter.Options{
-		DB: a.DB, Keys: a.Keys, HTTP: a.Guard.Client(apiTimeout), PublicURL: a.Config.PublicURL, Scans: a.Scans,
+		DB: a.DB, Keys: a.Keys, HTTP: a.Guard.Client(apiTimeout), GitHTTP: a.Guard.Client(0), PublicURL: a.Config.PublicURL,
+		Scans:          a.Scans,
 		OnTokenInvalid: a.Alerts.TokenInvalid, SyncEvery: a.Config.SyncEvery, SweepEvery: a.Config.SweepEvery, Log: a.Log,
 		TokenGrace: a.Config.TokenGrace, OnTokenExpires: a.Alerts.TokenExpires,
+	})
+	a.Insights = insight.New(insight.Options{
+		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Client: a.Perimeter.Client, PublicURL: a.Config.PublicURL, LookEvery: a.Config.SyncEvery, Log: a.Log,
 	})
 	return nil
 }
@@ -207,6 +225,7 @@ func (a *App) openJobs(ctx context.Context) error {
 	a.Incidents.Register(a.Jobs)
 	a.Scans.Register(a.Jobs)
 	a.Perimeter.Register(a.Jobs)
+	a.Insights.Register(a.Jobs)
 	if err := a.Jobs.Open(ctx); err != nil {
 		return err
 	}

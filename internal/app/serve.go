@@ -60,6 +60,7 @@ func (a *App) Run(ctx context.Context, version string, ready func(net.Addr)) err
 		})
 	}
 	work.Go(func() error { return a.Perimeter.Run(workCtx) })
+	work.Go(func() error { return a.Insights.Run(workCtx) })
 	work.Go(func() error {
 		<-workCtx.Done()
 		return a.stop(ctx, servers)

@@ -27,6 +27,9 @@ type Options struct {
 	// AllowHTTP permits an unencrypted address, over which the token would travel readable.
 	AllowHTTP bool
 	Limits    Limits
+	// Known remembers which servers speak the protocol, for all clients that share it, so that a listing costs one request
+	// instead of two. Nil remembers nothing beyond a client.
+	Known *Servers
 }
 
 // Limits bounds what a server may make us read. In each field zero stands for the default.
@@ -66,6 +69,7 @@ type Client struct {
 	token  magpie.Secret
 	agent  string
 	limits Limits
+	known  *Servers
 
 	mu    sync.Mutex
 	found *server // nil until the server was asked once
@@ -84,7 +88,7 @@ func New(opts Options) (*Client, error) {
 	if opts.HTTP == nil {
 		return nil, errors.New("smarthttp: no HTTP client given")
 	}
-	c := &Client{base: base, token: opts.Token, agent: opts.UserAgent, limits: opts.Limits.withDefaults()}
+	c := &Client{base: base, token: opts.Token, agent: opts.UserAgent, limits: opts.Limits.withDefaults(), known: opts.Known}
 	if c.agent == "" {
 		c.agent = "magpie"
 	}
@@ -122,7 +126,8 @@ type Ref struct {
 
 // Listing is what a repository told about its refs.
 type Listing struct {
-	Refs   []Ref // in the server's order
+	Refs   []Ref  // in the server's order
+	Head   string // the default branch, a full ref name, whatever was asked for; empty in an empty repository
 	Format git.Format
 	// Skipped holds refs that were left out because their names are not ones Git allows, quoted and shortened, each
 	// with the reason; at most 100.

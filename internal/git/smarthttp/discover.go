@@ -27,6 +27,18 @@ func (c *Client) discover(ctx context.Context) (*server, error) {
 	if c.found != nil {
 		return c.found, nil
 	}
+	s, err := c.ask(ctx)
+	if err != nil {
+		c.known.forget(c.base)
+		return nil, err
+	}
+	c.known.remember(c.base, s)
+	c.found = s
+	return s, nil
+}
+
+// ask makes the request of discovery.
+func (c *Client) ask(ctx context.Context) (*server, error) {
 	const tail = "/info/refs"
 	address := c.base.JoinPath(tail)
 	address.RawQuery = "service=git-upload-pack"
@@ -46,7 +58,6 @@ func (c *Client) discover(ctx context.Context) (*server, error) {
 		moved.RawQuery, moved.Fragment = "", ""
 		s.base = &moved
 	}
-	c.found = s
 	return s, nil
 }
 

@@ -4,7 +4,8 @@
 // The one idea: a fetch needs no object of ours. It sends the wanted ids, the ids already known, and "done", all in one
 // request; the server answers with exactly the objects that the known ones do not reach, as a pack that stands on its
 // own because no thin pack is asked for. Ids that the server does not know are ignored by it where they are "had", and
-// refused where they are wanted.
+// refused where they are wanted. What a server answered to discovery is remembered for all its repositories, so listing the
+// refs of one takes one request, and fetching another.
 //
 // The server is not trusted: every length, count and silence is bounded, redirects stay on the same host over HTTPS,
 // and names of refs are data, checked before they are handed on. Which addresses may be dialled and which certificates

@@ -2,6 +2,7 @@ package smarthttp
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,6 +41,7 @@ func (e *RateLimitError) Error() string {
 // magpie.Error of kind KindUnavailable.
 type ServerError struct {
 	Message string // control characters removed, shortened
+	Busy    bool   // it has more to do than it can, and may do this later
 }
 
 // Error implements error.
@@ -59,9 +61,32 @@ func serverError(msg []byte) error {
 		}
 		return &magpie.Error{Kind: magpie.KindNotFound, Message: cause.Error(), Err: cause}
 	}
-	cause := &ServerError{Message: text}
+	cause := &ServerError{Message: text, Busy: isBusy(text)}
+	if cause.Busy {
+		return &magpie.Error{
+			Kind: magpie.KindUnavailable, Message: "the git server is too busy to serve this now",
+			Hint: "it is tried again; if it stays so, Bitbucket needs more room for hosting operations", Err: cause,
+		}
+	}
 	return &magpie.Error{Kind: magpie.KindUnavailable, Message: cause.Error(), Err: cause}
 }
+
+// isBusy recognises Bitbucket's words for having no ticket left for hosting operations, which differ between versions.
+func isBusy(text string) bool {
+	text = strings.ToLower(text)
+	for _, words := range []string{"busy", "heavy load", "too many requests", "overloaded", "throttle", "try again later", "try your request again"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// StatusError is the HTTP status of an answer that is no success. It is the cause of a magpie.Error.
+type StatusError struct{ Code int }
+
+// Error implements error.
+func (e *StatusError) Error() string { return fmt.Sprintf("status %d", e.Code) }
 
 // printable returns what a person may see of text from the network: one line, no control characters, not endless.
 func printable(s string) string {
@@ -83,24 +108,36 @@ func printable(s string) string {
 // statusError makes an error of an HTTP status that is not 200.
 func statusError(resp *http.Response) error {
 	host := resp.Request.URL.Host
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	e := &magpie.Error{Kind: magpie.KindUnavailable, Err: &StatusError{resp.StatusCode}}
 	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized && strings.Contains(string(said), "not currently licensed"),
+		code == http.StatusForbidden && strings.Contains(string(said), "not currently licensed"):
+		e.Kind = magpie.KindNoLicence
+		e.Message = fmt.Sprintf("the token's user has no licence for the Bitbucket at %s", host)
+		e.Hint = "let an administrator of Bitbucket look at the user's access and at the licence; work resumes by itself"
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		e := magpie.Errorf(magpie.KindTokenInvalid, "the git server at %s refuses the access token (status %d)", host, code)
+		e.Kind = magpie.KindTokenInvalid
+		e.Message = fmt.Sprintf("the git server at %s refuses the access token (status %d)", host, code)
 		e.Hint = "check that the token is valid and may read the repository"
-		return e
 	case code == http.StatusNotFound || code == http.StatusGone:
-		e := magpie.Errorf(magpie.KindNotFound, "the git server at %s has no such repository, or not for this token", host)
-		return e
+		e.Kind = magpie.KindNotFound
+		e.Message = fmt.Sprintf("the git server at %s has no such repository, or not for this token", host)
 	case code == http.StatusTooManyRequests:
-		after := retryAfter(resp.Header.Get("Retry-After"))
-		return &magpie.Error{
-			Kind: magpie.KindRateLimited, Message: fmt.Sprintf("the git server at %s asks us to slow down", host),
-			Err: &RateLimitError{RetryAfter: after},
-		}
+		e.Kind = magpie.KindRateLimited
+		e.Message = fmt.Sprintf("the git server at %s asks us to slow down", host)
+		e.Err = &RateLimitError{RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	case code == http.StatusServiceUnavailable:
+		e.Message = fmt.Sprintf("the git server at %s is starting, in maintenance or overloaded (status 503)", host)
+		e.Hint = "work resumes by itself once Bitbucket does"
 	default:
-		return magpie.Errorf(magpie.KindUnavailable, "the git server at %s answered with status %d", host, code)
+		e.Message = fmt.Sprintf("the git server at %s answered with status %d", host, code)
 	}
+	return e
 }
+
+// maxRefusal is how much of the text of a refusal is read.
+const maxRefusal = 16 << 10
 
 // retryAfter reads a Retry-After header in either of its forms. More than a day is cut to a day.
 func retryAfter(v string) time.Duration {

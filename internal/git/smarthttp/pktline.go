@@ -111,12 +111,12 @@ func cutShort(err error) error {
 // badAnswer marks an answer that is not the protocol. Trying again later may help: proxies cut answers.
 func badAnswer(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer ends too early", Err: io.ErrUnexpectedEOF}
+		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer ends too early", Err: &protocolError{io.ErrUnexpectedEOF}}
 	}
 	if magpie.KindOf(err) != magpie.KindInternal || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer can't be understood", Err: err}
+	return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server's answer can't be understood", Err: &protocolError{err}}
 }
 
 // appendPkt appends a pkt-line holding the formatted text.

@@ -16,18 +16,40 @@ const maxSkippedRefs = 100
 // LsRefs lists the refs whose full names start with one of the prefixes, or all refs if there is no prefix. An empty
 // repository has none. Servers may return more than was asked for; that is filtered out.
 func (c *Client) LsRefs(ctx context.Context, prefixes ...string) (*Listing, error) {
-	s, err := c.discover(ctx)
-	if err != nil {
-		return nil, err
-	}
-	body := c.command("ls-refs", s)
-	body = appendPkt(body, "peel\n")
-	body = appendPkt(body, "symrefs\n")
 	for _, p := range prefixes {
 		if len(p) > c.limits.MaxRefName || strings.ContainsAny(p, "\n\x00") {
 			return nil, magpie.Errorf(magpie.KindInvalid, "%.100q can't start the name of a ref", p)
 		}
+	}
+	if s := c.assume(); s != nil {
+		l, err := c.lsRefs(ctx, s, prefixes)
+		if err == nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.found = s
+			return l, nil
+		}
+		if !notAsAssumed(ctx, err) {
+			return nil, err
+		}
+	}
+	s, err := c.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.lsRefs(ctx, s, prefixes)
+}
+
+// lsRefs lists refs of a server that is known.
+func (c *Client) lsRefs(ctx context.Context, s *server, prefixes []string) (*Listing, error) {
+	body := c.command("ls-refs", s)
+	body = appendPkt(body, "peel\n")
+	body = appendPkt(body, "symrefs\n")
+	for _, p := range prefixes {
 		body = appendPkt(body, "ref-prefix %s\n", p)
+	}
+	if len(prefixes) > 0 {
+		body = appendPkt(body, "ref-prefix HEAD\n")
 	}
 	a, err := c.post(ctx, s, append(body, "0000"...))
 	if err != nil {
@@ -61,6 +83,9 @@ func (c *Client) readRefs(p *pktReader, l *Listing, prefixes []string) error {
 		if why := c.checkName(ref); why != "" {
 			l.skip(ref.Name, why)
 			continue
+		}
+		if ref.Name == "HEAD" {
+			l.Head = ref.Target
 		}
 		if matches(ref.Name, prefixes) {
 			l.Refs = append(l.Refs, ref)

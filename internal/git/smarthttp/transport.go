@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -76,8 +77,12 @@ func (c *Client) do(ctx context.Context, method, address, service string, body [
 		req.Header.Set("Authorization", "Bearer "+string(c.token.Reveal()))
 	}
 	a := &answer{ctx: inner, parent: ctx, cancel: cancel, idle: c.limits.IdleTimeout}
-	a.timer = time.AfterFunc(c.limits.HeaderTimeout, func() { cancel(errSilent) })
-	a.resp, err = c.http.Do(req)
+	a.timer = time.AfterFunc(time.Hour, func() { cancel(errSilent) })
+	a.timer.Stop()
+	// The time runs from when a connection is asked for: before that, the request may have to wait for its turn, which
+	// is nothing that the server does.
+	trace := &httptrace.ClientTrace{GetConn: func(string) { a.timer.Reset(c.limits.HeaderTimeout) }}
+	a.resp, err = c.http.Do(req.WithContext(httptrace.WithClientTrace(inner, trace)))
 	a.timer.Stop()
 	if err != nil {
 		err = a.explain(err)

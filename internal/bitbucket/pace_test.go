@@ -225,16 +225,6 @@ func TestPaceFollowsALimitThatChanges(t *testing.T) {
 	}
 }
 
-// ask sends one request at a pace to a bucket, and reports its status.
-func ask(ctx context.Context, b *bucket, p *Pace) int {
-	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://bitbucket.example/", nil)
-	resp, err := p.Transport(b).RoundTrip(req)
-	if err != nil {
-		return 0
-	}
-	return resp.StatusCode
-}
-
 // What a push or a person waits for goes before a thousand others, which nevertheless have a turn.
 func TestPaceUrgentFirst(t *testing.T) {
 	t.Parallel()
@@ -277,14 +267,18 @@ func TestPaceUrgentFirst(t *testing.T) {
 func TestPaceTakesOneEpisodeForOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBucket(0, 1)
 		p := hastyPace()
 		p.known.rate = 20
-		var done sync.WaitGroup
+		var tickets []ticket
 		for range 10 {
-			done.Go(func() { ask(t.Context(), b, p) })
+			turn, _ := p.acquire(t.Context())
+			tickets = append(tickets, turn)
 		}
-		done.Wait()
+		time.Sleep(50 * time.Millisecond)
+		for _, turn := range tickets {
+			p.refused(turn, 5*time.Second)
+			time.Sleep(10 * time.Millisecond)
+		}
 		if p.known.ceiling != 20 || p.known.rate != 14 {
 			t.Errorf("after 10 refusals at once: rate %v below %v, want 14 below 20", p.known.rate, p.known.ceiling)
 		}
@@ -298,8 +292,6 @@ func TestPaceTakesOneEpisodeForOne(t *testing.T) {
 func TestPaceLeavesLongPausesToTheCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBucket(0, 1)
-		b.retryAfter = 600
 		p := NewPace(PaceOptions{})
 		waits := make(chan error, 1)
 		p.known.burst = 1 // so that the second request waits

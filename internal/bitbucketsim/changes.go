@@ -97,7 +97,7 @@ func (c *call) pullBase() (any, error) {
 	}
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
-	return c.s.commitView(found[0], restTime), nil
+	return c.s.commitView(found[0], c.s.restTime), nil
 }
 
 func (s *Server) pullBaseOf(ctx context.Context, p *pull) string {

@@ -92,7 +92,13 @@ func (s *Server) personView(p person) any {
 
 func shortID(id string) string { return id[:min(11, len(id))] }
 
-func restTime(t time.Time) any { return millis(t) }
+// restTime writes the time of a commit or a pull request in REST answers.
+func (s *Server) restTime(t time.Time) any {
+	if get(&s.faults, &s.faults.isoREST) {
+		return t.UTC().Format(isoMillis)
+	}
+	return millis(t)
+}
 
 // commitID resolves what a client may say for a revision: an object id, or, where refs are allowed, a branch or tag.
 func (c *call) commitID(r *repo, text string, refs bool) (string, error) {
@@ -136,7 +142,7 @@ func (c *call) getCommit() (any, error) {
 	}
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
-	return c.s.commitView(found[0], restTime), nil
+	return c.s.commitView(found[0], c.s.restTime), nil
 }
 
 func (c *call) listCommits() (any, error) {
@@ -162,7 +168,7 @@ func (c *call) listCommits() (any, error) {
 	defer c.s.mu.RUnlock()
 	views := make([]*commitView, len(found))
 	for i := range found {
-		views[i] = c.s.commitView(found[i], restTime)
+		views[i] = c.s.commitView(found[i], c.s.restTime)
 	}
 	return streamed(start, limit, views), nil
 }

@@ -16,23 +16,28 @@ const openAPIEnv = "MAGPIE_BITBUCKET_OPENAPI"
 // knownGaps are differences between the document and what real servers were recorded to answer; the wire wins. A key is
 // the end of a place in an answer, or the text of a mismatch.
 var knownGaps = map[string]string{
-	".latestChangeset": "branches and tags carry it on the wire",
-	".isDefault":       "the document calls it default",
-	".latestCommit":    "the document gives the default branch as a minimal ref",
-	".owner":           "personal projects have one on the wire",
-	".id":              "webhooks and users have one on the wire",
-	".createdDate":     "webhooks have one on the wire",
-	".updatedDate":     "webhooks have one on the wire",
-	".links":           "the document leaves the links of most objects out",
-	".slug":            "known authors are whole users on the wire",
-	".type":            "known authors are whole users on the wire",
-	".active":          "known authors are whole users on the wire",
-	".displayName":     "known authors are whole users on the wire",
-	".author":          "pull requests have one in webhooks and on the wire",
-	".canMerge":        "clients read it; the document lists only its parts",
+	".latestChangeset":   "branches and tags carry it on the wire",
+	".isDefault":         "the document calls it default",
+	".latestCommit":      "the document gives the default branch as a minimal ref",
+	".owner":             "personal projects have one on the wire",
+	".id":                "webhooks and users have one on the wire",
+	".createdDate":       "webhooks have one on the wire",
+	".updatedDate":       "webhooks have one on the wire",
+	".links":             "the document leaves the links of most objects out",
+	".slug":              "known authors are whole users on the wire",
+	".type":              "known authors are whole users on the wire",
+	".active":            "known authors are whole users on the wire",
+	".displayName":       "known authors are whole users on the wire",
+	".author":            "pull requests have one in webhooks and on the wire",
+	".permissions":       "tokens have some on the wire",
+	".user":              "tokens have one on the wire",
+	".lastAuthenticated": "tokens have one on the wire",
+	".expiryDate":        "tokens have one on the wire",
+	".canMerge":          "clients read it; the document lists only its parts",
 
 	`/value": value must be an object`: "the document's own example of a report's datum is a number",
 
+	`createdDate": value must be a string`:    "milliseconds since 1970 on the wire",
 	`"/nextPageStart": Value is not nullable`: "streamed pages end with null",
 	`"/start": integer doesn't match`:         "milliseconds since 1970 do not fit the int32 of the document",
 	`"/finish": integer doesn't match`:        "milliseconds since 1970 do not fit the int32 of the document",
@@ -64,6 +69,9 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 	b.push(Push{Repo: b.repo.ID, Commits: []Commit{{Branch: "work", Parents: []string{"main"}, Files: map[string]string{"g": "x\n"}}}})
 	pull := must(b.OpenPullRequest(PullRequest{Repo: b.repo.ID, From: "work", Description: "text"}))
 	must(0, b.SetRequiredReport(b.repo.ID, "magpie"))
+	b.SetTokensSeeTokens(true)
+	must(b.CreateToken(TokenSpec{Project: "PRJ", Expiry: testDate.AddDate(20, 0, 0)}))
+	must(b.CreateToken(TokenSpec{Repo: b.repo.ID}))
 	reports := rocket + "/commits/" + pull.FromHash + "/reports"
 	b.ask(b.token.Text, "PUT", "/rest/insights/latest"+reports+"/magpie", `{"title":"T","data":[{"title":"n","type":"NUMBER","value":1}],`+
 		`"result":"FAIL","link":"https://example.com/","logoUrl":"https://example.com/","reporter":"x","details":"d"}`)
@@ -100,6 +108,10 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{repo + "/webhooks/{webhookId}/latest", fmt.Sprint(rocket, "/webhooks/", hook, "/latest")},
 		{repo + "/webhooks/{webhookId}/statistics", fmt.Sprint(rocket, "/webhooks/", hook, "/statistics")},
 		{repo + "/webhooks/search", rocket + "/webhooks/search"},
+		{"/access-tokens:/users/{userSlug}", "/users/admin"},
+		{"/access-tokens:/users/{userSlug}/{tokenId}", "/users/admin/" + b.token.ID},
+		{"/access-tokens:/projects/{projectKey}", "/projects/PRJ"},
+		{"/access-tokens:/projects/{projectKey}/repos/{repositorySlug}", rocket},
 		{repo + "/pull-requests", rocket + "/pull-requests"},
 		{repo + "/pull-requests/{pullRequestId}", rocket + "/pull-requests/1"},
 		{repo + "/pull-requests/{pullRequestId}/merge", rocket + "/pull-requests/1/merge"},

@@ -77,6 +77,9 @@ type faults struct {
 	refusal     Refusal
 	gitRename   *RenameMode
 	busy        Busy
+	isoREST     bool
+	stuck       bool
+	xTokenAuth  bool
 }
 
 func get[T any](f *faults, v *T) T {
@@ -136,6 +139,17 @@ func (s *Server) SetMaintenance(on bool) { set(&s.faults, &s.faults.maintenance,
 // SetSparsePages makes permission-filtered lists filter after cutting the page, so that a page that is not the last
 // may hold fewer values than its limit, even none.
 func (s *Server) SetSparsePages(on bool) { set(&s.faults, &s.faults.sparse, on) }
+
+// SetStuckPages makes lists say for ever that the next page starts where this one did.
+func (s *Server) SetStuckPages(on bool) { set(&s.faults, &s.faults.stuck, on) }
+
+// SetISOTimes makes REST answers write the times of commits and pull requests as ISO 8601 text, as 10.x does in webhook
+// bodies; whether it does so in REST too is not known.
+func (s *Server) SetISOTimes(on bool) { set(&s.faults, &s.faults.isoREST, on) }
+
+// SetTokenUser lets project and repository tokens be given as the password of the user x-token-auth, of which reports
+// contradict each other.
+func (s *Server) SetTokenUser(on bool) { set(&s.faults, &s.faults.xTokenAuth, on) }
 
 // SetStrictProbe makes application-properties refuse bad credentials instead of treating them as none.
 func (s *Server) SetStrictProbe(on bool) { set(&s.faults, &s.faults.strict, on) }

@@ -45,6 +45,14 @@ func (c *call) window(def int) (start, limit int, err error) {
 	return start, min(limit, int(c.s.faults.maxLimit(maxLimit))), nil
 }
 
+// next is where the next page starts, or is said to.
+func (c *call) next(start, next int) *int {
+	if get(&c.s.faults, &c.s.faults.stuck) {
+		next = start
+	}
+	return &next
+}
+
 func (c *call) number(name string, def int) (int, error) {
 	text := c.query(name)
 	if text == "" {
@@ -98,7 +106,7 @@ func filtered[T, V any](c *call, rows []T, visible func(T) bool, view func(T) V)
 	}
 	p := page{Size: len(values), Limit: limit, IsLastPage: cursor >= end, Values: values, Start: start}
 	if !p.IsLastPage {
-		p.NextPageStart = &cursor
+		p.NextPageStart = c.next(start, cursor)
 	}
 	return p, nil
 }
@@ -116,7 +124,7 @@ func plain[T, V any](c *call, rows []T, view func(T) V) (any, error) {
 	}
 	p := page{Size: len(values), Limit: limit, IsLastPage: to == len(rows), Values: values, Start: start}
 	if !p.IsLastPage {
-		p.NextPageStart = &to
+		p.NextPageStart = c.next(start, to)
 	}
 	return p, nil
 }
@@ -134,8 +142,7 @@ func newest[T, V any](c *call, rows []T, match func(T) bool, view func(T) V) (an
 			continue
 		}
 		if seen++; seen > start+limit {
-			next := start + limit
-			p.IsLastPage, p.NextPageStart = false, &next
+			p.IsLastPage, p.NextPageStart = false, c.next(start, start+limit)
 			break
 		}
 		if seen > start {

@@ -166,7 +166,7 @@ func (c *call) listPulls() (any, error) {
 	}, c.pullView)
 }
 
-func (c *call) pullView(p *pull) pullView { return c.s.pullView(p, true, restTime) }
+func (c *call) pullView(p *pull) pullView { return c.s.pullView(p, true, c.s.restTime) }
 
 // pull finds the pull request an address names.
 func (c *call) pull(need level) (*repo, *pull, error) {

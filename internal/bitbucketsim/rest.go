@@ -85,11 +85,22 @@ func (s *Server) endpoint(e endpoint) http.HandlerFunc {
 			w.WriteHeader(http.StatusNotAcceptable)
 			return
 		}
-		if !c.limited() {
+		switch {
+		case c.limited():
+		case forged(r):
+			c.answer(nil, errPlain(http.StatusForbidden, "XSRF check failed"))
+		default:
 			body, err := e(c)
 			c.answer(body, err)
 		}
 	}
+}
+
+// forged reports whether a page of another site could have sent a request: those need X-Atlassian-Token.
+func forged(r *http.Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	form := kind == "multipart/form-data" || kind == "application/x-www-form-urlencoded"
+	return form && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Atlassian-Token") != "no-check"
 }
 
 func acceptsJSON(r *http.Request) bool {

@@ -104,3 +104,59 @@ func TestFailuresWithHeaders(t *testing.T) {
 		t.Errorf("REST = %d, want 200", a.status)
 	}
 }
+
+func TestStuckPages(t *testing.T) {
+	b := start(t, Options{})
+	must(b.CreateRepos("PRJ", 5, Seed{Commits: -1}))
+	b.SetStuckPages(true)
+	for _, path := range []string{"/repos", "/projects/PRJ/repos"} {
+		a := b.get(path + "?start=2&limit=2")
+		if a.json["isLastPage"] != false || a.json["nextPageStart"] != 2.0 {
+			t.Errorf("%s = %s, want a next page that starts where this one did", path, a.body)
+		}
+	}
+}
+
+func TestFormsNeedAToken(t *testing.T) {
+	b := start(t, Options{})
+	for _, tc := range []struct {
+		kind, check string
+		status      int
+	}{{"application/x-www-form-urlencoded", "", 403}, {"multipart/form-data; boundary=x", "", 403}, {"application/x-www-form-urlencoded", "no-check", 200}, {"application/json", "", 200}} {
+		req := must(http.NewRequest("PUT", b.URL()+"/rest/api/1.0"+rocket, strings.NewReader(`{"archived":false}`)))
+		req.Header.Set("Authorization", "Bearer "+b.token.Text)
+		req.Header.Set("Content-Type", tc.kind)
+		req.Header.Set("X-Atlassian-Token", tc.check)
+		if a := b.do(req); a.status != tc.status {
+			t.Errorf("%s, X-Atlassian-Token %q = %d, want %d", tc.kind, tc.check, a.status, tc.status)
+		}
+	}
+}
+
+func TestISOTimesOverREST(t *testing.T) {
+	b := start(t, Options{Version: "10.1.0"})
+	b.commit("", "f", "x")
+	stamp := func() any {
+		return b.get(rocket + "/commits").json["values"].([]any)[0].(map[string]any)["authorTimestamp"]
+	}
+	if got := stamp(); got != float64(testDate.UnixMilli()) {
+		t.Errorf("authorTimestamp = %v, want milliseconds", got)
+	}
+	b.SetISOTimes(true)
+	if got := stamp(); got != "2024-05-06T07:08:09.000Z" {
+		t.Errorf("authorTimestamp = %v, want text", got)
+	}
+}
+
+func TestTokenUser(t *testing.T) {
+	b := start(t, Options{})
+	k := must(b.CreateToken(TokenSpec{Project: "PRJ"}))
+	for _, on := range []bool{true, false} {
+		b.SetTokenUser(on)
+		req := must(http.NewRequest("GET", b.URL()+"/rest/api/1.0"+rocket, nil))
+		req.SetBasicAuth("x-token-auth", k.Text)
+		if got := b.do(req).status; (got == 200) != on {
+			t.Errorf("x-token-auth with the switch %v = %d", on, got)
+		}
+	}
+}

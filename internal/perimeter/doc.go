@@ -7,6 +7,12 @@
 // every quarter of an hour, finds whatever else differs; everything is recognised by Bitbucket's numeric ids, never by
 // name.
 //
+// What it costs in requests to Bitbucket, which counts them: setting up a repository takes one for its webhook and two for
+// its first listing; a sync one for each page of 500 repositories, and one for each webhook whose turn to be checked it is,
+// which comes within four hours unless events prove that it works; a sweep one listing for each repository; a push a listing
+// and a fetch. A repository that did not change costs a sync no request and no write of its own. Taking a webhook away
+// takes two. A request more makes sure of a repository's numeric id wherever its name may be out of date.
+//
 // The package tells the scan stage when to look at a repository (Service.Run sweeps all of them) but never reads one, and
 // who may change the perimeter is decided by the ways in.
 package perimeter

@@ -25,6 +25,15 @@ type refreshJob struct {
 // Kind implements magpie.Job.
 func (refreshJob) Kind() string { return "perimeter_refresh" }
 
+// strayJob takes a repository's webhook away from another one, which has the numeric id At.
+type strayJob struct {
+	RepoID magpie.RepoID `json:"repo_id"`
+	At     int64         `json:"at"`
+}
+
+// Kind implements magpie.Job.
+func (strayJob) Kind() string { return "perimeter_stray" }
+
 // settleJob makes a repository's webhook be as its row wants it.
 type settleJob struct {
 	RepoID magpie.RepoID `json:"repo_id"`
@@ -45,6 +54,7 @@ func (removeJob) Kind() string { return "perimeter_remove" }
 func (s *Service) Register(e *queue.Engine) {
 	queue.Register(e, queue.WorkerOptions{Queue: "sync", Concurrency: 4, Timeout: 2 * time.Hour}, s.workSync)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workRefresh)
+	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workStray)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workSettle)
 	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour, GivesUp: true}, s.workRemove)
 	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 16, Timeout: sweepLongest}, s.workSweep)

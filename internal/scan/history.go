@@ -3,9 +3,11 @@ package scan
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"magpie"
+	"magpie/internal/git"
 	"magpie/internal/git/smarthttp"
 	"magpie/internal/queue"
 	"magpie/internal/store"
@@ -83,16 +85,19 @@ func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) e
 }
 
 func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r remote, v magpie.Scan) error {
-	seen, err := s.tips(ctx, r)
-	if err != nil {
-		return s.failed(ctx, v, err, run.Last)
-	}
-	baseline, err := store.Query(ctx, s.DB, func(tx *store.Tx) ([]store.Tip, error) { return tx.Tips(ctx, r.repo.ID) })
+	baseline, seen, err := s.baseline(ctx, r)
 	if err != nil {
 		return err
 	}
+	var required []magpie.Hash // those of a recent baseline are in there, and may be gone since
+	if seen.at.IsZero() {
+		if seen, err = s.tips(ctx, r); err != nil {
+			return s.failed(ctx, v, err, run.Last)
+		}
+		required = distinct(seen.tips)
+	}
 	// A baseline tip that no ref reaches any more is part of the past that was promised to be looked at.
-	want := fetch{request: smarthttp.Request{Wants: distinct(seen.tips), Format: seen.format}}
+	want := fetch{request: smarthttp.Request{Wants: required, Format: seen.format}}
 	asked := map[magpie.Hash]bool{}
 	for _, hash := range want.request.Wants {
 		asked[hash] = true
@@ -108,6 +113,33 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 		return s.finish(ctx, record, completes(run))
 	}
 	return s.scan(ctx, r, want, record, run.Last, completes(run))
+}
+
+// baselineAge is how long after the baseline was taken a history scan makes do with it instead of listing the refs again.
+const baselineAge = time.Minute
+
+// baseline returns the known tips and, if they are all there was a moment ago, the listing that they came from.
+func (s *Service) baseline(ctx context.Context, r remote) (known []store.Tip, recent seen, err error) {
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		if known, err = tx.Tips(ctx, r.repo.ID); err != nil {
+			return err
+		}
+		recent.at, err = tx.BaselineAt(ctx, r.repo.ID)
+		return err
+	})
+	if err != nil || time.Since(recent.at) > baselineAge || len(known) == 0 {
+		return known, seen{}, err
+	}
+	for _, t := range known {
+		id, err := git.ParseID(string(t.Hash))
+		if err != nil || !t.ScannedAt.IsZero() || strings.HasPrefix(t.Ref, keptBaseline) {
+			return known, seen{}, nil // pushed to since
+		}
+		recent.format = id.Format()
+		recent.tips = append(recent.tips, t.Tip)
+	}
+	recent.branch = r.repo.DefaultBranch
+	return known, recent, nil
 }
 
 // begin marks a scan as running; one that an earlier attempt began goes on.

@@ -23,7 +23,8 @@ func newPushJob(repo magpie.RepoID, delivery magpie.DeliveryID) pushJob {
 // optionalAttempts is how often a scan asks for the hashes that events named before it makes do with the refs.
 const optionalAttempts = 4
 
-// workPush looks at what is new in a repository since the tips it was looked at up to.
+// workPush looks at what is new in a repository since the tips it was looked at up to. It costs a listing and a fetch, and
+// its requests go before those of syncs, sweeps and histories.
 func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
 	release, err := s.turns.take(ctx, run.Args.RepoID)
 	if err != nil {

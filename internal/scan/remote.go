@@ -61,7 +61,7 @@ func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched
 	if err != nil {
 		return remote{}, false, fmt.Errorf("connecting to %s: %w", integration.BaseURL, err)
 	}
-	r.client, err = smarthttp.New(smarthttp.Options{HTTP: client, URL: r.repo.CloneURL, Token: token, Limits: s.Transfer})
+	r.client, err = smarthttp.New(smarthttp.Options{HTTP: client, URL: r.repo.CloneURL, Token: token, Limits: s.Transfer, Known: &s.servers})
 	return r, true, err
 }
 

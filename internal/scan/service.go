@@ -46,6 +46,7 @@ type Options struct {
 type Service struct {
 	Options
 	turns    turns
+	servers  smarthttp.Servers
 	refusals refusals
 }
 

@@ -43,6 +43,12 @@ func (tx *Tx) BaselineTaken(ctx context.Context, repo magpie.RepoID) (bool, erro
 	return at != 0, err
 }
 
+// BaselineAt returns when a repository's first tips were taken, the zero time if they were not.
+func (tx *Tx) BaselineAt(ctx context.Context, repo magpie.RepoID) (at time.Time, err error) {
+	err = tx.row(ctx, `SELECT baseline_at FROM repo WHERE id = $1`, repo).Scan(timeColumn{&at})
+	return at, err
+}
+
 // SetBaselineTaken records when a repository's first tips were taken.
 func (tx *Tx) SetBaselineTaken(ctx context.Context, repo magpie.RepoID, at time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE repo SET baseline_at = $1 WHERE id = $2`, micros(at), repo)

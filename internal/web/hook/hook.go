@@ -229,7 +229,12 @@ func (rc *receiver) handle(r *http.Request, repo magpie.Repo, body []byte) outco
 		rc.Log.Warn("a signed event was not understood", "repository", repo.ID, "event", key, "error", err)
 		push, out = magpie.Push{RemoteRepoID: repo.RemoteID, RequestID: id, EventKey: key}, malformed
 	case push.RemoteRepoID != repo.RemoteID:
+		// Ours got there while another repository had the name that we knew.
 		rc.Log.Warn("a signed event is about another repository than its webhook", "repository", repo.ID, "event", key)
+		if err := rc.Perimeter.HookStrayed(r.Context(), repo.ID, push.RemoteRepoID); err != nil {
+			rc.failed(r, "a stray webhook could not be noted", err)
+			return unavailable
+		}
 		return wrongRepo
 	}
 	if key == bitbucket.EventModified {

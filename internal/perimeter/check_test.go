@@ -88,7 +88,7 @@ func TestCheckServer(t *testing.T) {
 		"something else":   {trouble: failing(bitbucketsim.Failure{Share: 1, Status: 200, Body: bitbucketsim.BodyJSON, Path: probe}), want: refusal{magpie.KindInvalid, "url", "is not a Bitbucket", "start page"}},
 		"not there":        {trouble: failing(bitbucketsim.Failure{Share: 1, Status: 404, Body: bitbucketsim.BodyHTML, Path: probe}), want: refusal{magpie.KindInvalid, "url", "is not a Bitbucket", "start page"}},
 		"too old":          {version: "7.5.2", want: refusal{magpie.KindInvalid, "url", "Bitbucket 7.5.2; Magpie needs 7.6 or later", "upgraded"}},
-		"maintenance":      {trouble: func(s *bitbucketsim.Server) { s.SetMaintenance(true) }, want: refusal{magpie.KindUnavailable, "", "503", "tried again"}},
+		"maintenance":      {trouble: func(s *bitbucketsim.Server) { s.SetMaintenance(true) }, want: refusal{magpie.KindUnavailable, "", "503", ""}},
 		"certificate old":  {trouble: certificate(bitbucketsim.CertExpired), want: refusal{magpie.KindUnavailable, "url", "expired on", ""}},
 		"certificate name": {trouble: certificate(bitbucketsim.CertWrongHost), want: refusal{magpie.KindUnavailable, "url", "for another name", ""}},
 		"certificate CA":   {trouble: certificate(bitbucketsim.CertUntrusted), want: refusal{magpie.KindUnavailable, "url", "authority that this machine does not trust", "MAGPIE_CA_FILE"}},

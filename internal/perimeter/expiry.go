@@ -49,19 +49,10 @@ func (s *Service) setExpiry(ctx context.Context, tx *store.Tx, i magpie.Integrat
 	return s.announceExpiry(ctx, tx, i, s.opts.Now())
 }
 
-// expiryTeller is what can ask Bitbucket when its token expires. Not every token may be asked about, which is no error.
-type expiryTeller interface {
-	TokenExpiry(ctx context.Context) (expires time.Time, known bool, err error)
-}
-
 // tokenExpiry asks Bitbucket when the token expires; zero and known is never. Not getting an answer is no trouble, since
 // nothing but an announcement depends on it.
 func (s *Service) tokenExpiry(ctx context.Context, c *bitbucket.Client) (expires time.Time, known bool) {
-	teller, ok := any(c).(expiryTeller)
-	if !ok {
-		return time.Time{}, false
-	}
-	expires, known, err := teller.TokenExpiry(ctx)
+	expires, known, err := c.TokenExpiry(ctx)
 	if err != nil {
 		s.opts.Log.Debug("asking when a token expires", "url", c.BaseURL(), "error", err)
 		return time.Time{}, false

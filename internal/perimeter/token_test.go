@@ -433,3 +433,59 @@ func TestExpiryChanges(t *testing.T) {
 		}
 	})
 }
+
+// A licence that lapses keeps the token: it is told with its own words, and ends by itself when the licence is back.
+func TestLicenceLapses(t *testing.T) {
+	t.Parallel()
+	eachGrace(t, 0, func(b *bench, l *told) {
+		i := b.connected()
+		must(0, b.sim.SetLicensed("magpie", false))
+		b.pass(defaultEvery)
+		b.pass(licenceEvery)
+		row := b.integrationRow(i.ID)
+		if got := l.heard(); row.State != magpie.IntegrationNoLicence || !strings.Contains(row.StateReason, "licence") || !slices.Equal(got, []magpie.IntegrationState{magpie.IntegrationNoLicence}) {
+			b.Errorf("without a licence the integration is %s (%s), and %v was told", row.State, row.StateReason, got)
+		}
+		must(0, b.sim.SetLicensed("magpie", true))
+		b.pass(licenceEvery + time.Second)
+		if row := b.integrationRow(i.ID); row.State != magpie.IntegrationActive || row.StateReason != "" {
+			b.Errorf("with a licence again the integration is %s (%s)", row.State, row.StateReason)
+		}
+		if got := b.audited("integration.token_valid"); len(got) != 1 || got[0].Detail != "the token's user has a licence again" {
+			b.Errorf("audit rows %v", got)
+		}
+	})
+}
+
+// Where Bitbucket lets a token see its own end, that is what counts, at once and with each sync.
+func TestBitbucketTellsExpiry(t *testing.T) {
+	t.Parallel()
+	eachGrace(t, 0, func(b *bench, l *told) {
+		ends := b.clock.now().Add(13 * day).Truncate(time.Millisecond)
+		connect := func(mode magpie.Mode, said time.Time) magpie.Integration {
+			return must(b.Connect(b.ctx, owner, ConnectInput{Mode: mode, URL: b.sim.URL(), Token: magpie.NewSecret(b.token.Text), TokenExpires: said}))
+		}
+		b.sim.SetTokensSeeTokens(true)
+		p := must(b.Check(b.ctx, magpie.ModeInstance, b.sim.URL(), magpie.NewSecret(b.token.Text)))
+		if !p.TokenNeverExpires || !p.TokenExpires.IsZero() {
+			b.Errorf("probe %+v, want a token that never expires", p)
+		}
+		b.token = must(b.sim.CreateToken(bitbucketsim.TokenSpec{User: "magpie", Permissions: []string{"REPO_ADMIN", "PROJECT_READ"}, Expiry: ends}))
+		told := connect(magpie.ModeProject, ends.Add(100*day))
+		if !told.TokenExpiresAt.Equal(ends) || !slices.Equal(l.announced(), []string{ends.UTC().Format(time.DateOnly) + " 14"}) {
+			b.Errorf("the token expires at %s, announced %v; want %s, announced", told.TokenExpiresAt, l.announced(), ends)
+		}
+		b.sim.SetTokensSeeTokens(false)
+		said := ends.Add(day)
+		untold := connect(magpie.ModeProject, said)
+		b.synced(untold.ID)
+		if got := b.integrationRow(untold.ID).TokenExpiresAt; !got.Equal(said) {
+			b.Errorf("the token expires at %s, want %s as the person says", got, said)
+		}
+		b.sim.SetTokensSeeTokens(true)
+		b.sync(untold.ID)
+		if got := b.integrationRow(untold.ID).TokenExpiresAt; !got.Equal(ends) {
+			b.Errorf("after a sync the token expires at %s, want %s as Bitbucket says", got, ends)
+		}
+	})
+}

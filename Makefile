@@ -36,3 +36,13 @@ fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
 .PHONY: bench
 bench: build ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
 	$(GO) run ./bench/history $(BENCH_REPOS)
+
+.PHONY: property
+property: ## try 10,000 random ways in which events of pushes can go wrong; SEQUENCES=n for another number
+	scripts/property $(or $(SEQUENCES),10000)
+
+.PHONY: bench-deliveries
+bench-deliveries: build ## 200 pushes a second for 5 minutes, without and with 20 kills, on SQLite and, in BENCH_POSTGRES, on an empty PostgreSQL
+	$(GO) run ./bench/deliveries $(BENCH_DELIVERIES)
+	$(GO) run ./bench/deliveries -kills 20 $(BENCH_DELIVERIES)
+	[ -z "$(BENCH_POSTGRES)" ] || $(GO) run ./bench/deliveries -kills 20 -database "$(BENCH_POSTGRES)" $(BENCH_DELIVERIES)

@@ -53,16 +53,18 @@ var imports = map[string][]string{
 	"internal/web/hook": {stages, beside, engines, adapters},
 	"internal/web/api":  {stages, beside, engines, adapters},
 	"internal/web/ui":   {stages, beside, engines, adapters},
+	"internal/apply":    nil, // through the API only
 
 	// the whole
-	"internal/config": nil,
-	"internal/app":    {everything},
-	"internal/demo":   {everything},
-	"e2e":             {everything},
-	"e2e/bitbucket":   {everything},
-	"cmd/magpie":      {everything},
-	"bench/history":   nil,
-	"bench/perimeter": {"internal/bitbucketsim"},
+	"internal/config":  nil,
+	"internal/app":     {everything},
+	"internal/demo":    {everything},
+	"e2e":              {everything},
+	"e2e/bitbucket":    {everything},
+	"cmd/magpie":       {everything},
+	"bench/history":    nil,
+	"bench/deliveries": {"internal/bitbucketsim", "internal/store"},
+	"bench/perimeter":  {"internal/bitbucketsim"},
 
 	// support for tests and the demo
 	"internal/bitbucketsim":    nil,

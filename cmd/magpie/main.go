@@ -25,6 +25,7 @@ type cli struct {
 	Scan    scanCommand    `cmd:"" help:"Find secrets in repositories, folders, files or standard input."`
 	Rules   rulesCmd       `cmd:"" help:"List and explain the detectors, and check detectors of your own."`
 	Serve   serveCommand   `cmd:"" help:"Run the server: web app, API, webhook receiver and all background work."`
+	Apply   applyCommand   `cmd:"" help:"Make a server watch what a file says, so that you can keep it in Git."`
 	Demo    demoCommand    `cmd:"" help:"Show the whole product at work on a simulated Bitbucket, with caught mail."`
 	User    userCommand    `cmd:"" help:"Add a user, reset a password or make an API token; the server must be stopped."`
 	Doctor  doctorCommand  `cmd:"" help:"Check settings, data, mail server and Bitbucket, and say what to fix."`
@@ -86,7 +87,7 @@ func newParser(p *process, c *cli) (*kong.Kong, *int) {
 
 // printError says what went wrong and, where known, what to do. Errors joined together get lines of their own.
 func printError(w io.Writer, err error) {
-	if err == nil || errors.Is(err, errSecretsFound) {
+	if err == nil || errors.Is(err, errSecretsFound) || errors.Is(err, errWouldChange) {
 		return
 	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {

@@ -1,0 +1,162 @@
+package scan_test
+
+import (
+	"testing"
+	"time"
+
+	"magpie"
+	"magpie/internal/bitbucketsim"
+	"magpie/internal/scan"
+	"magpie/internal/store"
+)
+
+// sweep stores a sweep that runs, in which looks count themselves.
+func (b *bundle) sweep(id string) {
+	b.t.Helper()
+	b.write(func(tx *store.Tx) error {
+		_, err := tx.AddSweep(b.t.Context(), store.Sweep{ID: id, Reason: "schedule", BeganAt: time.Now()})
+		return err
+	})
+}
+
+func (b *bundle) sweepRow() store.Sweep {
+	b.t.Helper()
+	all, err := store.Query(b.t.Context(), b.db, func(tx *store.Tx) ([]store.Sweep, error) { return tx.Sweeps(b.t.Context(), 1) })
+	if err != nil || len(all) != 1 {
+		b.t.Fatalf("sweeps %v, %v", all, err)
+	}
+	return all[0]
+}
+
+func (b *bundle) compare() scan.Comparison {
+	b.t.Helper()
+	v, err := b.scans.Compare(b.t.Context(), b.repo)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+func (b *bundle) row() magpie.Repo {
+	b.t.Helper()
+	r, err := store.Query(b.t.Context(), b.db, func(tx *store.Tx) (magpie.Repo, error) { return tx.Repo(b.t.Context(), b.repo) })
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+func (b *bundle) scanRows() int {
+	b.t.Helper()
+	page, err := store.Query(b.t.Context(), b.db, func(tx *store.Tx) (store.ScanPage, error) {
+		return tx.EndedScans(b.t.Context(), store.ScanFilter{}, "", 100)
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return len(page.Scans)
+}
+
+// Of the looks of a sweep one counts as behind if it scanned what no event had announced; each counts once.
+func TestLooksCountThemselves(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		if r := b.row(); r.DefaultBranch != "refs/heads/main" || r.ComparedAt.IsZero() {
+			t.Errorf("after the first look the default branch is %q, compared at %s", r.DefaultBranch, r.ComparedAt)
+		}
+		b.sweep("s")
+		look := func() {
+			b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "s") })
+			b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "s") }) // doubled
+			b.settle()
+		}
+		look()
+		if v := b.sweepRow(); v.Compared < 1 || v.Behind != 0 {
+			t.Errorf("nothing was new, and the sweep is %+v", v)
+		}
+		if !b.compare().Current || b.scanRows() != 0 {
+			t.Errorf("nothing was new: %+v, %d scans on record", b.compare(), b.scanRows())
+		}
+		b.commit(map[string]string{"lost.txt": key("lost")}) // its event never comes
+		if b.compare().Current {
+			t.Error("a push is not noticed")
+		}
+		look()
+		if v := b.sweepRow(); v.Behind != 1 || v.Failed != 0 {
+			t.Errorf("a push was found, and the sweep is %+v", v)
+		}
+		if got := b.occurrences(); len(got) != 1 {
+			t.Errorf("occurrences %q", got)
+		}
+	})
+}
+
+// A look that can't be made counts as failed, and one whose repository is deselected as done.
+func TestLooksThatEndEarlyCount(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		b.sweep("s")
+		if err := b.sim.RevokeToken(b.token.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "s") })
+		b.settle()
+		if v := b.sweepRow(); v.Compared != 1 || v.Failed != 1 {
+			t.Errorf("a refused look, and the sweep is %+v", v)
+		}
+		b.write(func(tx *store.Tx) error { _, err := tx.SetRepoMonitored(t.Context(), b.repo, false); return err })
+		b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "s") })
+		b.settle()
+		if v := b.sweepRow(); v.Compared != 2 || v.Failed != 1 {
+			t.Errorf("a void look, and the sweep is %+v", v)
+		}
+		if !b.compare().Void {
+			t.Error("a repository that is not watched is compared")
+		}
+	})
+}
+
+// The history scan that follows a first look at once does not list again.
+func TestFirstLookListsOnce(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		b.sim.ResetCounts()
+		b.firstLook(true)
+		if got := b.occurrences(); len(got) != 1 {
+			t.Errorf("occurrences %q, want one", got)
+		}
+		counts := b.sim.Counts()
+		t.Logf("a first look with history: %d requests %v", counts.Total, counts.Endpoints)
+		if counts.Total > 4 { // two discoveries, a listing, a fetch
+			t.Errorf("%d requests %v, want 4", counts.Total, counts.Endpoints)
+		}
+		if !b.compare().Current || b.row().History != magpie.HistoryDone {
+			t.Errorf("after the history scan: %+v, %s", b.compare(), b.row().History)
+		}
+	})
+}
+
+// Events wait while Bitbucket lets nobody in, and are scanned afterwards.
+func TestEventsWaitForALicence(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		set := func(state magpie.IntegrationState) {
+			b.write(func(tx *store.Tx) error {
+				_, err := tx.SetIntegrationState(t.Context(), b.integration, state, "", time.Now())
+				return err
+			})
+		}
+		set(magpie.IntegrationNoLicence)
+		b.sim.ResetCounts()
+		b.accept(b.commit(map[string]string{"new.txt": key("new")}))
+		if _, err := b.scans.Compare(t.Context(), b.repo); magpie.KindOf(err) != magpie.KindNoLicence {
+			t.Errorf("comparing: %v, want it to wait for a licence", err)
+		}
+		set(magpie.IntegrationActive)
+		b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "") })
+		for deadline := time.Now().Add(20 * time.Second); len(b.occurrences()) == 0; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the event was not scanned")
+			}
+		}
+	})
+}

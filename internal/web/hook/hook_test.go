@@ -435,6 +435,13 @@ func TestDeselectionIsAtOnce(t *testing.T) {
 		if status, _ := b.send(b.client(), b.request("late", "repo:refs_changed", b.event())); status != 401 || len(b.deliveries()) != 0 {
 			b.Errorf("a late event: status %d and %d deliveries, want 401 and none", status, len(b.deliveries()))
 		}
+		req := b.request("later", "repo:refs_changed", b.event())
+		req.Body = io.NopCloser(unread{b.T}) // it would tell if anybody looked at it
+		rec := httptest.NewRecorder()
+		b.server.Config.Handler.ServeHTTP(rec, req)
+		if rec.Code != 401 {
+			b.Errorf("a late event whose body is not to be read: status %d, want 401", rec.Code)
+		}
 	})
 }
 

@@ -1,7 +1,7 @@
 // Package hook receives the webhooks of Bitbucket at POST /hooks/bitbucket/{hook}.
 //
 // The idea: nothing is believed before its signature is checked over the raw bytes, and nothing is acknowledged before it is
-// stored. So a body is read only for a hook that exists and with a signature to check, and at most 1 MiB of it; the
+// stored. So a body is read only for a hook that exists and with a signature to check, and at most 8 MiB of it; the
 // HMAC-SHA256 in X-Hub-Signature is compared in constant time with the one under the hook's own secret, and only then the
 // body is parsed. A good event is handed on, which stores it durably together
 // with the job that acts on it, and then answered with 200 within milliseconds; Bitbucket never sends an event twice and
@@ -103,7 +103,7 @@ var (
 	wrongRepo   = outcome{"wrong_repository", http.StatusForbidden, "this webhook belongs to another repository"}
 	wrongMethod = outcome{"method", http.StatusMethodNotAllowed, "only POST is understood here"}
 	encoded     = outcome{"encoded", http.StatusUnsupportedMediaType, "encoded bodies are not read"}
-	tooLarge    = outcome{"too_large", http.StatusRequestEntityTooLarge, "the event is larger than 1 MiB"}
+	tooLarge    = outcome{"too_large", http.StatusRequestEntityTooLarge, "the event is larger than 8 MiB"}
 	tooSlow     = outcome{"too_slow", http.StatusRequestTimeout, "the body took too long"}
 	broken      = outcome{"broken", http.StatusBadRequest, "the body ended early"}
 	unavailable = outcome{"unavailable", http.StatusServiceUnavailable, "the event could not be stored"}

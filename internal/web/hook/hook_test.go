@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"magpie"
+	"magpie/internal/bitbucket"
 	"magpie/internal/bitbucketsim"
 	"magpie/internal/guard"
 	"magpie/internal/perimeter"
@@ -267,9 +268,9 @@ func TestRequests(t *testing.T) {
 			{name: "long id", event: "repo:refs_changed", body: good, spoil: func(r *http.Request) { r.URL.Path = hook.Path + strings.Repeat("a", 10_000) }, status: 401, answer: refused, counted: "unknown_hook"},
 			{name: "get", event: "repo:refs_changed", spoil: func(r *http.Request) { r.Method = http.MethodGet }, status: 405, counted: "method"},
 			{name: "put", event: "repo:refs_changed", body: good, spoil: func(r *http.Request) { r.Method = http.MethodPut }, status: 405, counted: "method"},
-			{name: "too large and says so", event: "repo:refs_changed", body: strings.Repeat(" ", 1<<20+1), status: 413, counted: "too_large"},
-			{name: "too large in chunks", event: "repo:refs_changed", body: strings.Repeat(" ", 1<<20+1), spoil: func(r *http.Request) { r.ContentLength = -1 }, status: 413, counted: "too_large"},
-			{name: "just not too large", event: "repo:refs_changed", body: good + strings.Repeat(" ", 1<<20-len(good)), status: 200, counted: "accepted", stored: true},
+			{name: "too large and says so", event: "repo:refs_changed", body: strings.Repeat(" ", bitbucket.MaxEventBytes+1), status: 413, counted: "too_large"},
+			{name: "too large in chunks", event: "repo:refs_changed", body: strings.Repeat(" ", bitbucket.MaxEventBytes+1), spoil: func(r *http.Request) { r.ContentLength = -1 }, status: 413, counted: "too_large"},
+			{name: "just not too large", event: "repo:refs_changed", body: good + strings.Repeat(" ", bitbucket.MaxEventBytes-len(good)), status: 200, counted: "accepted", stored: true},
 		} {
 			before, counted := len(b.deliveries()), b.counts()[test.counted]
 			req := b.request("id of "+test.name, test.event, test.body)
@@ -367,7 +368,7 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// What can be decided without the body is decided without it, so that strangers can't make us hold a MiB each.
+// What can be decided without the body is decided without it, so that strangers can't make us hold MiBs each.
 func TestStrangersBodiesAreNotRead(t *testing.T) {
 	t.Parallel()
 	b := start(t, bitbucketsim.Options{}, storetest.SQLite(t))

@@ -94,8 +94,10 @@ func TestPlanRepos(t *testing.T) {
 	f := sampleFile(t)
 	r := &run{Options: Options{File: f}}
 	projects := []projectState{
-		{ID: "pay", Key: "PAY", Installed: true, AutoMonitor: "off"}, {ID: "all", Key: "ALL", Installed: true, AutoMonitor: "inherit"},
-		{ID: "off", Key: "OFF", Installed: true, AutoMonitor: "off"}, {ID: "not", Key: "NOT", AutoMonitor: "on"},
+		{ID: "pay", Key: "PAY", Installed: true, AutoMonitor: "off"},
+		{ID: "all", Key: "ALL", Installed: true, AutoMonitor: "inherit"},
+		{ID: "off", Key: "OFF", Installed: true, AutoMonitor: "off"},
+		{ID: "not", Key: "NOT", AutoMonitor: "on"},
 	}
 	repo := func(project, name string, monitored bool) repoState {
 		return repoState{ID: name, ProjectID: project, FullName: name, Monitored: monitored}

@@ -209,8 +209,11 @@ func TestProjectSettings(t *testing.T) {
 			monitor  projectDefault
 			insights bool
 		}{
-			{`{}`, "inherit", false}, {`{"insights":true}`, "inherit", true}, {`{"auto_monitor":"off"}`, "off", true},
-			{`{"auto_monitor":"on","insights":false}`, "on", false}, {`{"auto_monitor":"inherit"}`, "inherit", false},
+			{`{}`, "inherit", false},
+			{`{"insights":true}`, "inherit", true},
+			{`{"auto_monitor":"off"}`, "off", true},
+			{`{"auto_monitor":"on","insights":false}`, "on", false},
+			{`{"auto_monitor":"inherit"}`, "inherit", false},
 		} {
 			get[struct{}](b, "PATCH", path, tc.body)
 			got := get[page[projectView]](b, "GET", "/projects", "").Items[0]

@@ -10,10 +10,10 @@ import (
 	"magpie/internal/store"
 )
 
-// BenchmarkPages builds the lists of an installation with 10 000 repositories in 200 projects and 20 000 incidents.
+// BenchmarkPages builds the lists of an installation with 10 000 repositories in 500 projects and 20 000 incidents.
 func BenchmarkPages(b *testing.B) {
 	w := newWorld(b).people().bitbucket()
-	w.crowd(200, 50, 20_000)
+	w.crowd(500, 20, 20_000)
 	for name, build := range map[string]func() error{
 		"overview":         func() error { _, err := w.pages().overview(w.ctx, w.owner); return err },
 		"incidents":        func() error { _, err := w.pages().incidentList(w.ctx, w.owner, url.Values{}); return err },
@@ -23,6 +23,15 @@ func BenchmarkPages(b *testing.B) {
 			return err
 		},
 		"perimeter": func() error { _, err := w.pages().perimeter(w.ctx, w.owner, url.Values{}); return err },
+		"perimeter/open": func() error {
+			_, err := w.pages().perimeter(w.ctx, w.owner, url.Values{"open": {string(w.firstProject())}})
+			return err
+		},
+		"perimeter/search": func() error {
+			_, err := w.pages().perimeter(w.ctx, w.owner, url.Values{"q": {"r499"}})
+			return err
+		},
+		"coverage": func() error { _, err := w.pages().coverage(w.ctx, w.owner, url.Values{}); return err },
 		"perimeter/trouble": func() error {
 			_, err := w.pages().perimeter(w.ctx, w.owner, url.Values{"state": {"trouble"}})
 			return err
@@ -37,6 +46,29 @@ func BenchmarkPages(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPerimeterAnswer is a whole answer over HTTP: page, frame and all.
+func BenchmarkPerimeterAnswer(b *testing.B) {
+	w := newWorld(b).people().bitbucket()
+	w.crowd(500, 20, 20_000)
+	who := w.as(w.owner)
+	for _, path := range []string{"/perimeter", "/perimeter?open=" + string(w.firstProject()), "/perimeter?q=r499", "/perimeter?state=trouble", "/coverage"} {
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				who.get(path).want(b, 200)
+			}
+		})
+	}
+}
+
+func (w *world) firstProject() magpie.ProjectID {
+	w.Helper()
+	all, err := store.Query(w.ctx, w.db, func(tx *store.Tx) ([]magpie.Project, error) { return tx.Projects(w.ctx, w.integration.ID) })
+	if err != nil {
+		w.Fatal(err)
+	}
+	return all[0].ID
 }
 
 func (w *world) pages() Pages {

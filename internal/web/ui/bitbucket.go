@@ -127,6 +127,7 @@ type connectPage struct {
 	URL     string
 	Expires string // as entered
 	Problem problem
+	Cloud   string // what to do instead at Bitbucket Cloud, if that is what was entered
 }
 
 func (s *server) serveConnect(w http.ResponseWriter, r *http.Request) error {
@@ -167,6 +168,9 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		page.Problem = s.problemOf(r, err)
+		if isCloud(page.URL) {
+			page.Cloud = perimeter.CloudPipeline
+		}
 		f := s.frame(r, "Connect Bitbucket", sectionSettings)
 		return s.render(w, r, statusOf[page.Problem.Kind], connectView(f, page))
 	}
@@ -174,6 +178,20 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request) error {
 		return s.done(w, r, idURL("/settings/integrations/bitbucket", i.ID, "projects"), "")
 	}
 	return s.done(w, r, pathURL("/settings/integrations/bitbucket"), "connected")
+}
+
+// isCloud reports whether an address is of Bitbucket Cloud, which can't be connected.
+func isCloud(address string) bool {
+	address = strings.TrimSpace(address)
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	u, err := url.Parse(address)
+	host := ""
+	if err == nil {
+		host = strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	}
+	return host == "bitbucket.org" || strings.HasSuffix(host, ".bitbucket.org")
 }
 
 // projectsPage lists the projects that an integration can have installed.

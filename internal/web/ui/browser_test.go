@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"magpie"
+	"magpie/internal/store"
 )
 
 // screenshotsEnv names the directory into which the browser tests put pictures of the pages; unset means none.
@@ -321,6 +322,76 @@ func TestFiltersInABrowser(t *testing.T) {
 	b.waitText("Connection lost")
 }
 
+// TestTreeInABrowser opens and closes the tree by keyboard alone, deselects a project with it, and walks from the coverage
+// of all to that of one repository.
+func TestTreeInABrowser(t *testing.T) {
+	w := newWorld(t).people().bitbucket()
+	w.tree()
+	ops := w.projects["OPS"].ID
+	repo := w.repos["APP/app-00"]
+	w.refs(repo, map[string]time.Time{"refs/heads/main": time.Now(), "refs/heads/dev": {}})
+	b := w.tab()
+	b.signIn(w.manager)
+	b.open("/perimeter")
+	b.waitText("Project OPS")
+	toggle := "toggle-" + string(ops)
+	b.evaluate(`document.documentElement.dataset.same = 'yes'`)
+	b.evaluate(`document.getElementById('` + toggle + `').focus()`)
+	b.press(kb.Enter)
+	b.waitText("ops-59")
+	b.waitFor(`document.activeElement.id === '` + toggle + `' && document.activeElement.getAttribute('aria-expanded') === 'true'`)
+	b.waitFor(`location.search.includes('open=')`)
+	if got := b.evaluate(`getComputedStyle(document.activeElement).outlineStyle`); got != `"solid"` {
+		t.Errorf("what has the focus is outlined %s", got)
+	}
+	// The next stops are the settings of the project and its first repository.
+	b.press(kb.Tab)
+	if got := b.evaluate(`document.activeElement.innerText.trim()`); got != `"Settings of Project OPS"` {
+		t.Errorf("after the project comes %s", got)
+	}
+	b.press(kb.Enter)
+	b.waitFor(`document.activeElement.parentElement.open`)
+	b.press(kb.Tab)
+	if got := b.evaluate(`document.activeElement.name`); got != `"auto_monitor"` {
+		t.Errorf("in the settings comes %s first", got)
+	}
+	// A change elsewhere arrives, and what is open stays so.
+	w.write(func(tx *store.Tx) error {
+		_, err := tx.SetRepoHook(w.ctx, w.repos["OPS/ops-05"].ID, true, magpie.HookFailed, "it broke just now")
+		return err
+	})
+	b.waitText("It broke just now")
+	if got := b.evaluate(`document.querySelector('tr.settings details').open + ' ' + document.documentElement.dataset.same`); got != `"true yes"` {
+		t.Errorf("after a live update the settings are open and the page the same: %s", got)
+	}
+	b.evaluate(`document.getElementById('` + toggle + `').focus()`)
+	b.press(kb.Enter)
+	b.waitFor(`!document.body.innerText.includes('ops-59')`)
+
+	// Deselect a whole project: its box, then the button, both by keyboard.
+	b.evaluate(`document.querySelector('#project-` + string(ops) + ` input[name=project]').focus()`)
+	b.press(" ")
+	b.evaluate(`document.querySelector('#choose button[value=no]').focus()`)
+	b.press(kb.Enter)
+	b.waitText("scans that waited are dropped")
+	b.waitText("0 of 60 monitored")
+
+	b.open("/coverage")
+	b.waitText("APP/app-00")
+	if got := b.evaluate(`document.querySelector('.page-actions a[href^="/coverage.csv"]').innerText.trim()`); got != `"Download as CSV"` {
+		t.Errorf("the link to the CSV reads %s", got)
+	}
+	if got := b.evaluate(`document.body.innerText.includes('ops-00')`); got != "false" {
+		t.Error("a deselected repository is in the coverage")
+	}
+	b.do(chromedp.Focus(chromedp.CSS(`#repo-` + string(repo.ID) + ` a`)))
+	b.press(kb.Enter)
+	b.waitText("History scan to come")
+	b.waitText("abababababab")
+	b.noOverflow(400)
+	b.silent()
+}
+
 // TestInjectedMarkupIsDead plants markup in the page as a hole in the escaping would, and nothing of it runs.
 func TestInjectedMarkupIsDead(t *testing.T) {
 	w := newWorld(t).people()
@@ -366,6 +437,9 @@ func TestPagesInABrowser(t *testing.T) {
 		{"incidents", "/incidents"},
 		{"incident", "/incidents/3"},
 		{"perimeter", "/perimeter"},
+		{"perimeter-list", "/perimeter?state=trouble"},
+		{"coverage", "/coverage"},
+		{"coverage-repo", "/coverage/" + string(w.repos["APP/checkout-service"].ID)},
 		{"scans", "/scans"},
 		{"settings", "/settings"},
 		{"integrations", "/settings/integrations"},

@@ -97,7 +97,7 @@ type projectRow struct {
 	nodeRow
 	Icon       string
 	NotChosen  bool          // of a project-level integration, and not installed
-	Default    string        // what happens to new repositories, in words
+	Default    string        // what happens to new repositories, in words, if it is not as in the integration
 	Repos      []repoRow     // if it is open
 	All        templ.SafeURL // the list of all its repositories
 	Incomplete int64         // how many of them are not shown
@@ -367,7 +367,7 @@ func (page *perimeterPage) addProjects(ctx context.Context, tx *store.Tx, nodes 
 		sums.Project, sums.BaseURL, sums.Open = node.Project, node.BaseURL, open[node.ID]
 		last := &page.Instances[len(page.Instances)-1]
 		last.Projects = append(last.Projects, projectRow{
-			nodeRow: newNodeRow(sums, now), Icon: projectIcon(node.Project), NotChosen: !node.Installed, Default: projectDefault(node.Project, i),
+			nodeRow: newNodeRow(sums, now), Icon: projectIcon(node.Project), NotChosen: !node.Installed, Default: projectDefault(node.Project),
 			All: queryURL("/perimeter", url.Values{"project": {string(node.ID)}}),
 		})
 	}

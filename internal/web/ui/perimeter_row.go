@@ -162,19 +162,29 @@ func projectIcon(p magpie.Project) string {
 	return "folder"
 }
 
-// projectDefault says in words what happens to repositories that appear in a project later.
-func projectDefault(p magpie.Project, i magpie.Integration) string {
-	monitored := i.AutoMonitor
+// projectDefault says in words what happens to repositories that appear in a project later, if it is not what happens
+// everywhere in its integration.
+func projectDefault(p magpie.Project) string {
 	switch p.AutoMonitor {
 	case magpie.ProjectMonitorNew:
-		monitored = true
+		return "new ones are monitored"
 	case magpie.ProjectIgnoreNew:
-		monitored = false
+		return "new ones are not"
+	default:
+		return ""
 	}
-	if monitored {
-		return "new repositories are monitored"
+}
+
+// integrationDefault is what a project's repositories do that appear later, if the project has no will of its own.
+func integrationDefault(label string, d magpie.ProjectDefault, i magpie.Integration) string {
+	switch {
+	case d != magpie.ProjectAsIntegration:
+		return label
+	case i.AutoMonitor:
+		return label + ": they are monitored"
+	default:
+		return label + ": they are not monitored"
 	}
-	return "new repositories are not monitored"
 }
 
 // projectDefaults are the choices of a project's form. The form's value of the first is not empty, so that it differs

@@ -196,6 +196,10 @@ func TestSettings(t *testing.T) {
 		b.post("/settings/integrations/bitbucket/new", url.Values{"mode": {"instance"}, "url": {address}, "token": {"made-up"}}).
 			want(t, http.StatusUnprocessableEntity).has(t, text).lacks(t, "made-up")
 	}
+	for _, address := range []string{"https://bitbucket.org", "https://api.bitbucket.org/2.0", "bitbucket.org"} {
+		b.post("/settings/integrations/bitbucket/new", url.Values{"mode": {"instance"}, "url": {address}, "token": {"made-up"}}).
+			want(t, http.StatusUnprocessableEntity).has(t, "bitbucket-pipelines.yml", "magpie scan")
+	}
 	b.post("/settings/integrations/bitbucket/new", url.Values{"mode": {"instance"}, "url": {"https://b.example.com"}, "token": {""}}).
 		want(t, http.StatusUnprocessableEntity).has(t, `id="token-error"`)
 

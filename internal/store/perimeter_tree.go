@@ -23,7 +23,6 @@ type PerimeterNode struct {
 	Trouble     int64 // as PerimeterTrouble
 	Pending     int64 // as PerimeterPending
 	Behind      int64 // as PerimeterBehind
-	NotCompared int64 // whose refs were never compared with the scanned tips
 	Deleted     int64
 
 	LastPushAt time.Time // the newest of all; zero if none was seen
@@ -37,7 +36,7 @@ type PerimeterNode struct {
 func (tx *Tx) PerimeterTree(ctx context.Context, f PerimeterFilter) ([]PerimeterNode, error) {
 	const live = `r.state <> 'deleted' AND r.monitored`
 	return collect(ctx, tx, readPerimeterNode, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
-		p.synced_at, p.auto_monitor, p.insights, n.base_url,
+		p.synced_at, p.auto_monitor, p.insights, p.insights_error, n.base_url,
 		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
 		count(CASE WHEN `+live+` THEN 1 END),
 		count(CASE WHEN `+live+` AND r.hook_state = 'installed' THEN 1 END),
@@ -47,9 +46,8 @@ func (tx *Tx) PerimeterTree(ctx context.Context, f PerimeterFilter) ([]Perimeter
 		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END),
 		count(CASE WHEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending') THEN 1 END),
 		count(CASE WHEN `+live+` AND (r.compared_at = 0
-			OR EXISTS (SELECT 1 FROM tip t WHERE t.repo_id = r.id AND t.scanned_at = 0)
-			OR EXISTS (SELECT 1 FROM delivery d WHERE d.repo_id = r.id AND d.scanned_at = 0)) THEN 1 END),
-		count(CASE WHEN `+live+` AND r.compared_at = 0 THEN 1 END),
+			OR r.id IN (SELECT t.repo_id FROM tip t WHERE t.scanned_at = 0)
+			OR r.id IN (SELECT d.repo_id FROM delivery d WHERE d.scanned_at = 0)) THEN 1 END),
 		count(CASE WHEN r.state = 'deleted' THEN 1 END),
 		coalesce(max(CASE WHEN r.state <> 'deleted' THEN r.last_push_at END), 0),
 		coalesce(max(CASE WHEN r.state <> 'deleted' THEN r.last_scan_at END), 0),
@@ -64,8 +62,8 @@ func (tx *Tx) PerimeterTree(ctx context.Context, f PerimeterFilter) ([]Perimeter
 
 func readPerimeterNode(s scanner) (p PerimeterNode, err error) {
 	err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed, timeColumn{&p.SyncedAt},
-		&p.AutoMonitor, &p.Insights, &p.BaseURL, &p.Repos, &p.Monitored, &p.Hooked, &p.HookFailed, &p.HookPending, &p.HistoryDone,
-		&p.Trouble, &p.Pending, &p.Behind, &p.NotCompared, &p.Deleted,
+		&p.AutoMonitor, &p.Insights, &p.InsightsError, &p.BaseURL, &p.Repos, &p.Monitored, &p.Hooked, &p.HookFailed, &p.HookPending, &p.HistoryDone,
+		&p.Trouble, &p.Pending, &p.Behind, &p.Deleted,
 		timeColumn{&p.LastPushAt}, timeColumn{&p.LastScanAt}, timeColumn{&p.ComparedAt})
 	return p, err
 }
@@ -88,9 +86,9 @@ func (tx *Tx) OpenIncidents(ctx context.Context, projects []magpie.ProjectID) (m
 	all, err := collect(ctx, tx, func(s scanner) (c count, err error) {
 		err = s.Scan(&c.project, &c.open)
 		return c, err
-	}, `SELECT r.project_id, count(DISTINCT o.incident_id) FROM repo r
-		JOIN occurrence o ON o.repo_id = r.id JOIN incident i ON i.id = o.incident_id
-		WHERE i.status IN ('triggered', 'assigned') AND r.project_id IN (`+strings.Join(places, ", ")+`)
+		// A cross join keeps SQLite from beginning with all open incidents of all projects.
+	}, `SELECT r.project_id, count(DISTINCT o.incident_id) FROM repo r CROSS JOIN occurrence o CROSS JOIN incident i
+		WHERE o.repo_id = r.id AND i.id = o.incident_id AND i.status IN ('triggered', 'assigned') AND r.project_id IN (`+strings.Join(places, ", ")+`)
 		GROUP BY r.project_id`, args...)
 	for _, c := range all {
 		open[c.project] = c.open

@@ -22,6 +22,8 @@ const (
 	projectsPerPage = 50
 	// openProjects is how many projects of a large tree may be open at once; each costs a query.
 	openProjects = 20
+	// largePerimeter is from how many repositories on the page is counted anew less often.
+	largePerimeter = 1000
 )
 
 // perimeterPage shows what is watched and what is not, and why: a tree of instances, projects and repositories, or, under
@@ -34,7 +36,7 @@ type perimeterPage struct {
 	Query             url.Values
 	Filter            store.PerimeterFilter
 	Integrations      []magpie.Integration
-	Projects          []store.PerimeterNode // for the choice of one
+	Projects          []magpie.Project // for the choice of one
 	Instances         []instanceRow
 	Listed            bool // repositories are listed, since a filter chooses them
 	Count             int64
@@ -45,6 +47,8 @@ type perimeterPage struct {
 	Every             string // how often the page asks for itself
 	Back              string // where the actions lead back to
 	Self, First, Next templ.SafeURL
+
+	open *openCounts
 }
 
 // nodeSums adds up projects.
@@ -66,7 +70,6 @@ func (n *nodeSums) add(p store.PerimeterNode) {
 		{&n.Trouble, &p.Trouble},
 		{&n.Pending, &p.Pending},
 		{&n.Behind, &p.Behind},
-		{&n.NotCompared, &p.NotCompared},
 		{&n.Deleted, &p.Deleted},
 	} {
 		*pair[0] += *pair[1]
@@ -151,7 +154,7 @@ func perimeterFilter(q url.Values) store.PerimeterFilter {
 func (p Pages) perimeter(ctx context.Context, user magpie.User, query url.Values) (perimeterPage, error) {
 	base := with(query, "note", "")
 	base.Del("page")
-	page := perimeterPage{Query: base, Filter: perimeterFilter(query), MayManage: mayManage(user), MayScan: mayScan(user)}
+	page := perimeterPage{Query: base, Filter: perimeterFilter(query), MayManage: mayManage(user), MayScan: mayScan(user), open: p.open}
 	page.Listed = page.Filter.Text != "" || page.Filter.Project != "" || page.Filter.State != "" || page.Filter.Hook != ""
 	page.Self = queryURL("/perimeter", base)
 	for _, place := range []string{"cursor", "page"} {
@@ -180,10 +183,17 @@ func (page *perimeterPage) read(ctx context.Context, tx *store.Tx, query url.Val
 	}
 	page.setTabs()
 	page.Every = liveEvery(page.Sums.Repos)
-	if page.Projects = tree; page.Listed {
-		if page.Projects, err = tx.PerimeterTree(ctx, store.PerimeterFilter{Integration: page.Filter.Integration}); err != nil {
+	for _, i := range page.Integrations {
+		if page.Filter.Integration != "" && page.Filter.Integration != i.ID {
+			continue
+		}
+		projects, err := tx.Projects(ctx, i.ID)
+		if err != nil {
 			return err
 		}
+		page.Projects = append(page.Projects, projects...)
+	}
+	if page.Listed {
 		return page.readList(ctx, tx, tree, query.Get("cursor"), now)
 	}
 	return page.readTree(ctx, tx, tree, query, now)
@@ -191,7 +201,7 @@ func (page *perimeterPage) read(ctx context.Context, tx *store.Tx, query url.Val
 
 // liveEvery returns how often a page about so many repositories asks for itself: what it shows is counted each time.
 func liveEvery(repos int64) string {
-	if repos > 1000 {
+	if repos > largePerimeter {
 		return "every 10s"
 	}
 	return "every 2s"
@@ -397,7 +407,7 @@ func (page *perimeterPage) sumInstances(ctx context.Context, tx *store.Tx, tree 
 	}
 	for n := range page.Instances {
 		i := &page.Instances[n]
-		open, err := tx.OpenIncidentsOf(ctx, i.ID)
+		open, err := page.open.of(ctx, tx, i.ID, page.Sums.Repos > largePerimeter, now)
 		if err != nil {
 			return err
 		}
@@ -411,11 +421,11 @@ func (page *perimeterPage) sumInstances(ctx context.Context, tx *store.Tx, tree 
 func (page perimeterPage) filtered() bool { return page.Listed || page.Filter.Integration != "" }
 
 // chosenProject returns the project that the filter names, if it is one.
-func (page perimeterPage) chosenProject() (store.PerimeterNode, bool) {
+func (page perimeterPage) chosenProject() (magpie.Project, bool) {
 	for _, p := range page.Projects {
 		if p.ID == page.Filter.Project {
 			return p, true
 		}
 	}
-	return store.PerimeterNode{}, false
+	return magpie.Project{}, false
 }

@@ -71,7 +71,8 @@ type Project struct {
 	Installed     bool      // in ModeProject: a user chose it; in ModeInstance always true
 	SyncedAt      time.Time // when its repositories were last listed to the end; zero before the first time
 	AutoMonitor   ProjectDefault
-	Insights      bool // report leaks to Bitbucket's Code Insights on commits of open pull requests
+	Insights      bool   // report leaks to Bitbucket's Code Insights on commits of open pull requests
+	InsightsError string // why the last report was refused; empty if it was not
 }
 
 // RepoState says whether a repository can be scanned.

@@ -44,7 +44,7 @@ func switchCountsForLaterAdditions(w *world) {
 	if r.History != "none" {
 		w.Fatalf("its history is %s", r.History)
 	}
-	w.owner.do(w.T, "POST", "/repositories/"+r.ID+"/scan", nil, nil)
+	w.owner.do(w.T, "POST", "/scans", map[string]any{"repository_id": r.ID}, nil)
 	w.found(l)
 }
 

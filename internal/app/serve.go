@@ -116,7 +116,7 @@ func (a *App) handler(version string) (http.Handler, error) {
 	}
 	calls, err := api.New(api.Options{
 		DB: a.DB, Access: a.Access, Incidents: a.Incidents, Perimeter: a.Perimeter, Scans: a.Scans,
-		PublicURL: a.Config.PublicURL, Version: version, Log: a.Log,
+		PublicURL: a.Config.PublicURL, InsightKey: a.Insights.Key(), Version: version, Log: a.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -257,7 +257,7 @@ func TestErrorsAreSortedByWhatCanBeDone(t *testing.T) {
 	}
 }
 
-const lastEmpty = `{"size":0,"limit":500,"isLastPage":true,"values":[],"start":0}`
+const lastEmpty = `{"size":0,"limit":1000,"isLastPage":true,"values":[],"start":0}`
 
 func TestRepeatsPassingTrouble(t *testing.T) {
 	t.Parallel()
@@ -505,10 +505,10 @@ func TestAllReposAsksByVersion(t *testing.T) {
 		scope   Scope
 		want    string
 	}{
-		{"7.6.0", ScopeVisible, "/repos?limit=500&start=0"},
-		{"7.21.3", ScopeAdmin, "/repos?limit=500&permission=REPO_ADMIN&start=0"},
-		{"8.0.0", ScopeVisible, "/repos?archived=ALL&limit=500&start=0"},
-		{"10.4.2", ScopeAdmin, "/repos?archived=ALL&limit=500&permission=REPO_ADMIN&start=0"},
+		{"7.6.0", ScopeVisible, "/repos?limit=1000&start=0"},
+		{"7.21.3", ScopeAdmin, "/repos?limit=1000&permission=REPO_ADMIN&start=0"},
+		{"8.0.0", ScopeVisible, "/repos?archived=ALL&limit=1000&start=0"},
+		{"10.4.2", ScopeAdmin, "/repos?archived=ALL&limit=1000&permission=REPO_ADMIN&start=0"},
 	} {
 		f := newFake(t, map[string]http.HandlerFunc{
 			propertiesPattern: reply(200, `{"version":"`+tc.version+`"}`), reposPattern: reply(200, lastEmpty),

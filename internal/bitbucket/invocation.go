@@ -28,12 +28,12 @@ const (
 // LastInvocation returns the last attempt of a webhook; false if there was none since Bitbucket started.
 func (c *Client) LastInvocation(ctx context.Context, key, slug string, hook int64) (Invocation, bool, error) {
 	var wire struct {
-		Event    string  `json:"event"`
+		Event    text    `json:"event"`
 		Start    instant `json:"start"`
-		Duration float64 `json:"duration"` // milliseconds
+		Duration number  `json:"duration"` // milliseconds
 		Result   struct {
-			Outcome     string `json:"outcome"`
-			Description string `json:"description"`
+			Outcome     text `json:"outcome"`
+			Description text `json:"description"`
 		} `json:"result"`
 	}
 	ans, err := c.call(ctx, http.MethodGet, hookPath(key, slug, hook)+"/latest", nil, nil, &wire)
@@ -41,8 +41,8 @@ func (c *Client) LastInvocation(ctx context.Context, key, slug string, hook int6
 		return Invocation{}, false, err
 	}
 	return Invocation{
-		Event: oneLine(wire.Event), Outcome: wire.Result.Outcome, Result: oneLine(wire.Result.Description), At: wire.Start.Time,
-		Duration: time.Duration(wire.Duration * float64(time.Millisecond)),
+		Event: oneLine(string(wire.Event)), Outcome: string(wire.Result.Outcome), Result: oneLine(string(wire.Result.Description)), At: wire.Start.Time,
+		Duration: time.Duration(wire.Duration) * time.Millisecond,
 	}, true, nil
 }
 
@@ -51,18 +51,18 @@ func (c *Client) LastInvocation(ctx context.Context, key, slug string, hook int6
 func (c *Client) TestWebhook(ctx context.Context, key, slug, address string) (status int, err error) {
 	query := url.Values{"url": {address}, "sslVerificationRequired": {"true"}}
 	var wire struct {
-		Message  string `json:"message"`
-		Error    string `json:"error"`
+		Message  text `json:"message"`
+		Error    text `json:"error"`
 		Response struct {
-			Status int `json:"status"`
+			Status number `json:"status"`
 		} `json:"response"`
 	}
 	if _, err := c.call(ctx, http.MethodPost, repoPath(key, slug, "/webhooks/test"), query, struct{}{}, &wire); err != nil {
 		return 0, err
 	}
 	if wire.Response.Status == 0 {
-		said := orElse(oneLine(wire.Error), orElse(oneLine(wire.Message), "there was no answer"))
+		said := orElse(oneLine(string(wire.Error)), orElse(oneLine(string(wire.Message)), "there was no answer"))
 		return 0, magpie.Errorf(magpie.KindUnavailable, "Bitbucket says about %s: %s", address, said)
 	}
-	return wire.Response.Status, nil
+	return int(wire.Response.Status), nil
 }

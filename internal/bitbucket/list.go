@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	pageLimit = 500     // asked for; the server may give less
+	pageLimit = 1000    // asked for; the server may give less
 	maxPages  = 100_000 // of one list, in case a server never ends it
 	maxEmpty  = 50      // empty pages in a row, likewise
 )

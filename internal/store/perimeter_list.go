@@ -121,10 +121,10 @@ type PerimeterProject struct {
 func (tx *Tx) PerimeterProjects(ctx context.Context, integration magpie.IntegrationID) ([]PerimeterProject, error) {
 	return collect(ctx, tx, func(s scanner) (p PerimeterProject, err error) {
 		err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed,
-			timeColumn{&p.SyncedAt}, &p.AutoMonitor, &p.Insights, &p.Repos, &p.Monitored, &p.Hooked, &p.Trouble)
+			timeColumn{&p.SyncedAt}, &p.AutoMonitor, &p.Insights, &p.InsightsError, &p.Repos, &p.Monitored, &p.Hooked, &p.Trouble)
 		return p, err
 	}, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
-		p.synced_at, p.auto_monitor, p.insights,
+		p.synced_at, p.auto_monitor, p.insights, p.insights_error,
 		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
 		count(CASE WHEN r.state <> 'deleted' AND r.monitored THEN 1 END),
 		count(CASE WHEN r.state <> 'deleted' AND r.monitored AND r.hook_state = 'installed' THEN 1 END),

@@ -7,10 +7,10 @@ import (
 	"magpie"
 )
 
-const projectColumns = `id, integration_id, remote_id, key, name, personal, installed, synced_at, auto_monitor, insights`
+const projectColumns = `id, integration_id, remote_id, key, name, personal, installed, synced_at, auto_monitor, insights, insights_error`
 
 func scanProject(s scanner) (p magpie.Project, err error) {
-	err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed, timeColumn{&p.SyncedAt}, &p.AutoMonitor, &p.Insights)
+	err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed, timeColumn{&p.SyncedAt}, &p.AutoMonitor, &p.Insights, &p.InsightsError)
 	return p, err
 }
 

@@ -32,8 +32,10 @@ type Options struct {
 	Perimeter *perimeter.Service
 	Scans     *scan.Service
 	PublicURL string
-	Version   string
-	Log       *slog.Logger
+	// InsightKey is the key of our Code Insights reports, which a required report at Bitbucket must name.
+	InsightKey string
+	Version    string
+	Log        *slog.Logger
 }
 
 // server is the API while it is put together and served.
@@ -68,6 +70,7 @@ func newServer(o Options, mux *http.ServeMux) (*server, error) {
 	s := &server{Options: o, huma: humago.NewWithPrefix(mux, prefix, config)}
 	s.identity()
 	s.integrations()
+	s.tuning()
 	s.repositories()
 	s.coverage()
 	s.scans()

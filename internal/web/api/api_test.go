@@ -123,7 +123,7 @@ var want = map[string][]magpie.Role{
 	"get-me": roles, "list-users": roles, "list-audit": roles[:2],
 	"list-integrations": roles, "connect-integration": roles[:2], "get-integration": roles, "update-integration": roles[:2],
 	"replace-token": roles[:2], "sync-integration": roles[:2], "remove-integration": roles[:2],
-	"check-connection": roles[:2], "check-integration": roles[:2], "compare-token": roles[:2], "update-project": roles[:2],
+	"get-tuning": roles, "check-connection": roles[:2], "check-integration": roles[:2], "compare-token": roles[:2], "update-project": roles[:2],
 	"get-coverage": roles, "export-coverage": roles, "list-refs": roles, "list-sweeps": roles, "start-sweep": roles[:2],
 	"list-projects": roles, "install-project": roles[:2], "list-repositories": roles, "get-repository": roles,
 	"select-repositories": roles[:2], "deselect-repositories": roles[:2],

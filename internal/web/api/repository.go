@@ -56,7 +56,7 @@ func (s *server) listProjects(ctx context.Context, _ magpie.User, in *projectsIn
 	all, err := store.Query(ctx, s.DB, func(tx *store.Tx) ([]store.PerimeterProject, error) {
 		return tx.PerimeterProjects(ctx, magpie.IntegrationID(in.Integration))
 	})
-	return newPage(all, "", viewProject), err
+	return newPage(all, "", s.viewProject), err
 }
 
 type projectInput struct {

@@ -164,6 +164,8 @@ type projectView struct {
 	Installed     bool                 `json:"installed"`
 	AutoMonitor   projectDefault       `json:"auto_monitor" enum:"inherit,on,off" doc:"Whether repositories that appear in it later are monitored."`
 	Insights      bool                 `json:"insights" doc:"Leaks are reported on the commits of open pull requests."`
+	InsightsError string               `json:"insights_error,omitempty" doc:"Why Bitbucket refused the last report."`
+	InsightKey    string               `json:"insight_key,omitempty" doc:"Key of the reports, for a required report at Bitbucket."`
 	SyncedAt      *time.Time           `json:"synced_at,omitempty" doc:"When its repositories were last listed to the end."`
 	Repositories  int64                `json:"repositories"`
 	Monitored     int64                `json:"monitored"`
@@ -171,11 +173,16 @@ type projectView struct {
 	Trouble       int64                `json:"trouble" doc:"Monitored ones whose webhook or history failed or that are out of reach."`
 }
 
-func viewProject(p store.PerimeterProject) projectView {
-	return projectView{
+func (s *server) viewProject(p store.PerimeterProject) projectView {
+	v := projectView{
 		ID: p.ID, IntegrationID: p.IntegrationID, Key: p.Key, Name: p.Name, Personal: p.Personal, Installed: p.Installed,
-		AutoMonitor: nameDefault(p.AutoMonitor), Insights: p.Insights, SyncedAt: when(p.SyncedAt), Repositories: p.Repos, Monitored: p.Monitored, Hooked: p.Hooked, Trouble: p.Trouble,
+		AutoMonitor: nameDefault(p.AutoMonitor), Insights: p.Insights, InsightsError: p.InsightsError, SyncedAt: when(p.SyncedAt),
+		Repositories: p.Repos, Monitored: p.Monitored, Hooked: p.Hooked, Trouble: p.Trouble,
 	}
+	if p.Insights {
+		v.InsightKey = s.InsightKey
+	}
+	return v
 }
 
 type repositoryView struct {

@@ -103,10 +103,22 @@ func repoState(r wireRepo) (magpie.RepoState, string) {
 	case r.State != "AVAILABLE" && r.State != "":
 		status := orElse(oneLine(string(r.StatusMessage)), strings.ToLower(oneLine(string(r.State))))
 		return magpie.RepoUnavailable, "Bitbucket reports: " + status
+	case httpOff(r):
+		return magpie.RepoUnavailable, "HTTP(S) hosting is off, so Git can't be read with a token: switch it on in Bitbucket's server settings"
 	case bool(r.Archived):
 		return magpie.RepoArchived, "archived at Bitbucket"
 	}
 	return magpie.RepoAvailable, ""
+}
+
+// httpOff reports whether a repository can be cloned, but not over HTTP. Without any link nothing is known.
+func httpOff(r wireRepo) bool {
+	for _, link := range r.Links.It.Clone {
+		if link.Name == "http" {
+			return false
+		}
+	}
+	return len(r.Links.It.Clone) > 0
 }
 
 // cloneURL picks the link for git over HTTP. It takes only one to the server we are connected to, since the token is sent

@@ -42,7 +42,12 @@ func TestRepoInfo(t *testing.T) {
 		},
 		{"no links", head + `"state":"AVAILABLE",` + project + `}`, base, normal},
 		{"odd links", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":"x"}}`, base, normal},
-		{"http hosting off", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[{"href":"ssh://git@h:7999/x.git","name":"ssh"}]}}`, base, normal},
+		{
+			"http hosting off", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[{"href":"ssh://git@h:7999/x.git","name":"ssh"}]}}`,
+			with(func(r *magpie.Repo) {
+				r.State, r.StateReason = magpie.RepoUnavailable, "HTTP(S) hosting is off, so Git can't be read with a token: switch it on in Bitbucket's server settings"
+			}), normal,
+		},
 		{"link to another server", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[
 			{"href":"https://elsewhere.example/scm/prj/my-repo.git","name":"http"}]}}`, base, normal},
 		{"link without TLS", head + `"state":"AVAILABLE",` + project + `,"links":{"clone":[

@@ -41,6 +41,10 @@ bench: build ## compare scanning with the peers found on PATH, on the repositori
 property: ## try 10,000 random ways in which events of pushes can go wrong; SEQUENCES=n for another number
 	scripts/property $(or $(SEQUENCES),10000)
 
+.PHONY: scale
+scale: ## set-up and a comparison of 10,000 repositories under Bitbucket's rate limit, on a clock of its own; REPOS=n for another number
+	MAGPIE_SCALE_REPOS=$(or $(REPOS),10000) $(GO) test -timeout 3h -v -run UnderRateLimit ./bench/perimeter
+
 .PHONY: bench-deliveries
 bench-deliveries: build ## 200 pushes a second for 5 minutes, without and with 20 kills, on SQLite and, in BENCH_POSTGRES, on an empty PostgreSQL
 	$(GO) run ./bench/deliveries $(BENCH_DELIVERIES)

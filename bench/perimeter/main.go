@@ -227,7 +227,11 @@ func (b *bench) measure(ctx context.Context) error {
 		return err
 	}
 	b.report("set up in full", began, b.sim.Counts().Total)
-	b.calls("set-up")
+	least := 2 // a webhook and a listing of refs
+	if b.history {
+		least++ // and a fetch
+	}
+	b.calls("set-up", least*b.repos+b.pagesOfLists())
 	if err := b.sweep(ctx); err != nil {
 		return err
 	}
@@ -268,7 +272,7 @@ func (b *bench) sweep(ctx context.Context) error {
 		return err
 	}
 	b.report("all refs compared once", began, b.sim.Counts().Total)
-	b.calls("sweep")
+	b.calls("sweep", b.repos)
 	return nil
 }
 
@@ -282,7 +286,7 @@ func (b *bench) sync(ctx context.Context, id string) error {
 		return err
 	}
 	b.report("a sync of what is known already", began.Add(5*time.Second), b.sim.Counts().Total)
-	b.calls("sync")
+	b.calls("sync", b.pagesOfLists())
 	return nil
 }
 
@@ -295,9 +299,13 @@ func (b *bench) report(what string, began time.Time, calls int) {
 	fmt.Printf(", server %d MB, most %d MB\n", b.memory("VmRSS"), b.memory("VmHWM"))
 }
 
-// calls prints what was asked of the Bitbucket, the most frequent first.
-func (b *bench) calls(what string) {
+// pagesOfLists is how many requests it takes to list all projects and repositories, at a thousand a page.
+func (b *bench) pagesOfLists() int { return (b.repos+999)/1000 + (b.projects+999)/1000 }
+
+// calls prints what was asked of the Bitbucket beside the least that the work takes, and the most frequent requests.
+func (b *bench) calls(what string, least int) {
 	counts := b.sim.Counts()
+	fmt.Printf("    %-10s %6d requests, of which %d are the least possible\n", what, counts.Total, least)
 	names := make([]string, 0, len(counts.Endpoints))
 	for name := range counts.Endpoints {
 		names = append(names, name)

@@ -3,6 +3,8 @@ package magpie
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 )
 
 // redacted is what every printed form of a Secret shows.
@@ -36,6 +38,22 @@ func (s Secret) Masked() string {
 		}
 	}
 	return string(runes[:shown]) + redacted + redacted + string(runes[len(runes)-shown:])
+}
+
+// shortestCut is the length below which a value is too ordinary to be looked for in a text.
+const shortestCut = 6
+
+// CutFrom returns a text of others without the value, which an outside system may repeat when it says what is wrong with
+// it: neither as it is nor as it stands in an address.
+func (s Secret) CutFrom(text string) string {
+	if len(s.value) < shortestCut {
+		return text
+	}
+	value := string(s.value)
+	for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+		text = strings.ReplaceAll(text, form, redacted)
+	}
+	return text
 }
 
 // String implements fmt.Stringer and hides the value.

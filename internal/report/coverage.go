@@ -99,7 +99,7 @@ func coverageRow(repo store.CoverageRepo, ref store.CoverageRef) []string {
 		strconv.FormatInt(repo.Waiting, 10), stamp(repo.WaitingSince), string(repo.Hook), string(repo.History), state, remedy,
 	}
 	for i := range row {
-		row[i] = cell(printable(row[i]))
+		row[i] = cell(magpie.Printable(row[i]))
 	}
 	return row
 }

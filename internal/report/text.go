@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"magpie"
 )
@@ -34,7 +33,7 @@ func writeGroup(w io.Writer, group []magpie.Finding, opts Options) {
 		value = string(first.Secret.Reveal())
 	}
 	fmt.Fprintf(w, "%s  %s  %s\n", paint(opts.Color, colors[first.Severity], fmt.Sprintf("%-8s", first.Severity)),
-		paint(opts.Color, "1", printable(first.RuleName)), printable(value))
+		paint(opts.Color, "1", magpie.Printable(first.RuleName)), magpie.Printable(value))
 	for i, f := range group {
 		if i == maxPlaces {
 			fmt.Fprintf(w, "          and in %d more places\n", len(group)-maxPlaces)
@@ -43,7 +42,7 @@ func writeGroup(w io.Writer, group []magpie.Finding, opts Options) {
 		fmt.Fprintf(w, "          %s\n", place(f))
 	}
 	if line, _, _ := strings.Cut(first.Excerpt.Text, "\n"); line != "" {
-		fmt.Fprintf(w, "          %s\n", paint(opts.Color, "2", fmt.Sprintf("%d | %s", first.Excerpt.FirstLine, printable(strings.TrimSpace(line)))))
+		fmt.Fprintf(w, "          %s\n", paint(opts.Color, "2", fmt.Sprintf("%d | %s", first.Excerpt.FirstLine, magpie.Printable(strings.TrimSpace(line)))))
 	}
 	fmt.Fprintln(w)
 }
@@ -53,15 +52,15 @@ func place(f magpie.Finding) string {
 	if file == "" {
 		file = "blob " + string(f.Blob)
 	}
-	text := fmt.Sprintf("%s:%d:%d", printable(file), f.LineStart, f.ColumnStart)
+	text := fmt.Sprintf("%s:%d:%d", magpie.Printable(file), f.LineStart, f.ColumnStart)
 	if f.Commit != "" {
-		text += fmt.Sprintf("  %s  %s  %s", f.Commit.Short(), f.Date.Format("2006-01-02"), printable(f.Author))
+		text += fmt.Sprintf("  %s  %s  %s", f.Commit.Short(), f.Date.Format("2006-01-02"), magpie.Printable(f.Author))
 		if f.Email != "" {
-			text += " <" + printable(f.Email) + ">"
+			text += " <" + magpie.Printable(f.Email) + ">"
 		}
 	}
 	if f.DecodedFrom != "" {
-		text += "  (decoded from " + printable(f.DecodedFrom) + ")"
+		text += "  (decoded from " + magpie.Printable(f.DecodedFrom) + ")"
 	}
 	return text
 }
@@ -71,18 +70,4 @@ func paint(on bool, code, text string) string {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-// printable keeps text from repositories from steering the terminal or reordering the line: control and direction
-// characters become replacement characters.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' {
-			return ' '
-		}
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }

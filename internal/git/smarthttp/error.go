@@ -47,10 +47,10 @@ type ServerError struct {
 // Error implements error.
 func (e *ServerError) Error() string { return "the git server says: " + e.Message }
 
-// serverError makes an error of the server's own words. A refused want is a *NotOurRefError, so that the caller can go
+// serverError makes an error of the server's own words, should they repeat the token without it. A refused want is a *NotOurRefError, so that the caller can go
 // on without it; everything else may pass and is unavailable.
-func serverError(msg []byte) error {
-	text := printable(string(msg))
+func serverError(msg []byte, token magpie.Secret) error {
+	text := printable(token.CutFrom(string(msg)))
 	if strings.Contains(text, "not our ref") || strings.Contains(text, "unadvertised object") ||
 		(strings.Contains(text, "want ") && strings.Contains(text, "not valid")) {
 		cause := &NotOurRefError{}

@@ -207,7 +207,7 @@ func (s *packStream) fill() error {
 		s.got += int64(len(data))
 	case 2: // progress, although none was asked for
 	case 3:
-		return serverError(data)
+		return serverError(data, s.answer.token)
 	default:
 		return fmt.Errorf("a packet of the pack is for band %d, which does not exist", band)
 	}

@@ -351,3 +351,22 @@ func FuzzAnswer(f *testing.F) {
 type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// A server that repeats the token in what it says must not make us repeat it.
+func TestTokenIsCutFromTheServersWords(t *testing.T) {
+	t.Parallel()
+	words := "the token " + token + " is tired"
+	for name, command := range map[string]http.HandlerFunc{
+		"error line": say(pkt("ERR " + words)),
+		"error band": say(pkt("packfile\n") + pkt("\x03"+words)),
+	} {
+		_, err := fetchAll(hostile(t, fake(capabilities, command), smarthttp.Limits{}))
+		if err == nil || strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), "is tired") {
+			t.Errorf("%s: got %v, want what the server says without the token", name, err)
+		}
+	}
+	_, err := hostile(t, fake(pkt("ERR "+words), nil), smarthttp.Limits{}).LsRefs(context.Background())
+	if err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("discovery: got %v, want what the server says without the token", err)
+	}
+}

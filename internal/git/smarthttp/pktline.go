@@ -33,10 +33,11 @@ type pktReader struct {
 	buf   [maxPkt]byte
 	read  int64 // bytes so far
 	limit int64 // of bytes; 0 is none
+	token magpie.Secret
 }
 
-func newPktReader(r io.Reader, limit int64) *pktReader {
-	return &pktReader{r: bufio.NewReaderSize(r, 64<<10), limit: limit}
+func newPktReader(a *answer, limit int64) *pktReader {
+	return &pktReader{r: bufio.NewReaderSize(a, 64<<10), limit: limit, token: a.token}
 }
 
 // next returns the next packet. The payload is valid until the next call. An answer that ends between packets gives
@@ -63,7 +64,7 @@ func (p *pktReader) next() (pktKind, []byte, error) {
 		return 0, nil, cutShort(err)
 	}
 	if msg, ok := strings.CutPrefix(string(payload[:min(len(payload), 4)]), "ERR "); ok && msg == "" {
-		return 0, nil, serverError(payload[4:])
+		return 0, nil, serverError(payload[4:], p.token)
 	}
 	return pktData, payload, nil
 }

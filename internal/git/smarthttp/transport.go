@@ -54,6 +54,7 @@ type answer struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	idle   time.Duration
+	token  magpie.Secret // which the server may repeat in what it says
 }
 
 // do sends a request and checks everything about the response but its body, whose content type must be the given one.
@@ -76,7 +77,7 @@ func (c *Client) do(ctx context.Context, method, address, service string, body [
 	if c.token.Len() > 0 {
 		req.Header.Set("Authorization", "Bearer "+string(c.token.Reveal()))
 	}
-	a := &answer{ctx: inner, parent: ctx, cancel: cancel, idle: c.limits.IdleTimeout}
+	a := &answer{ctx: inner, parent: ctx, cancel: cancel, idle: c.limits.IdleTimeout, token: c.token}
 	a.timer = time.AfterFunc(time.Hour, func() { cancel(errSilent) })
 	a.timer.Stop()
 	// The time runs from when a connection is asked for: before that, the request may have to wait for its turn, which

@@ -108,6 +108,7 @@ func (a *App) newServer(handler http.Handler) *http.Server {
 func (a *App) handler(version string) (http.Handler, error) {
 	pages, err := ui.New(ui.Options{
 		DB: a.DB, Access: a.Access, Incidents: a.Incidents, Perimeter: a.Perimeter, Scans: a.Scans,
+		SyncEvery: a.Config.SyncEvery, SweepEvery: a.Config.SweepEvery, InsightKey: a.Insights.Key(),
 		Rule: a.ruleInfo, LineURL: bitbucket.LineURL, PublicURL: a.Config.PublicURL, Secure: secure(a.Config.PublicURL),
 		Version: version, Mail: a.Mail != nil, ClientAddr: clientAddr(a.Config.TrustedProxies), Log: a.Log,
 	})

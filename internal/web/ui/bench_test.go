@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -102,8 +103,43 @@ func (w *world) crowd(projects, repos, incidents int) {
 				return err
 			}
 		}
-		return nil
+		return w.addRefs(tx, all)
 	})
+}
+
+// addRefs gives each repository two refs and compares it; of some repositories a ref is still to be scanned, or an event
+// waits.
+func (w *world) addRefs(tx *store.Tx, repos []magpie.Repo) error {
+	ids := make([]magpie.RepoID, len(repos))
+	for n, r := range repos {
+		ids[n] = r.ID
+		scanned := time.Now()
+		if n%100 == 0 {
+			scanned = time.Time{}
+		}
+		for _, t := range []magpie.Tip{{Ref: "refs/heads/main"}, {Ref: "refs/tags/v1"}} {
+			t.Hash = magpie.Hash(fmt.Sprintf("%040x", n+1))
+			if err := tx.PutTip(w.ctx, r.ID, t, scanned); err != nil {
+				return err
+			}
+		}
+		if n%10 != 0 {
+			continue
+		}
+		d := store.Delivery{
+			ID: store.NewID[magpie.DeliveryID](), RepoID: r.ID, ReceivedAt: time.Now(),
+			Push: magpie.Push{RequestID: fmt.Sprint("request-", n), EventKey: "repo:refs_changed", SentAt: time.Now().Add(-time.Second)},
+		}
+		if _, err := tx.AddDelivery(w.ctx, d); err != nil {
+			return err
+		}
+	}
+	for chunk := range slices.Chunk(ids, 500) {
+		if err := tx.SetReposCompared(w.ctx, chunk, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *world) addIncident(tx *store.Tx, n int, r magpie.Repo) error {

@@ -20,6 +20,8 @@ const removedShown = 30 * 24 * time.Hour
 type bitbucketPage struct {
 	Integrations []integrationCard
 	Removed      []removedRow
+	Tuning       []tuningRow
+	Rhythm       string // how often Magpie looks by itself, in words
 	MayManage    bool
 	Of           magpie.IntegrationID // what was just submitted is about
 	Problem      problem              // with it
@@ -79,7 +81,7 @@ func asField(err error) string {
 }
 
 func (p Pages) bitbucket(ctx context.Context, user magpie.User) (bitbucketPage, error) {
-	page, now := bitbucketPage{MayManage: mayManage(user)}, p.now()
+	page, now := bitbucketPage{MayManage: mayManage(user), Rhythm: rhythm(p.opts.SyncEvery, p.opts.SweepEvery)}, p.now()
 	err := p.db.Read(ctx, func(tx *store.Tx) error {
 		all, err := tx.Integrations(ctx)
 		if err != nil {
@@ -102,7 +104,19 @@ func (p Pages) bitbucket(ctx context.Context, user magpie.User) (bitbucketPage, 
 		}
 		return err
 	})
+	if err != nil {
+		return page, err
+	}
+	page.Tuning, err = p.tunings(ctx, page.Integrations, now)
 	return page, err
+}
+
+// rhythm says how often Magpie looks at Bitbucket by itself.
+func rhythm(sync, sweep time.Duration) string {
+	if sync <= 0 || sweep <= 0 {
+		return ""
+	}
+	return "Projects and repositories are read every " + every(sync) + ", and every " + every(sweep) + " all refs are compared with what was scanned."
 }
 
 func newIntegrationCard(ctx context.Context, tx *store.Tx, i magpie.Integration, now time.Time) (card integrationCard, err error) {

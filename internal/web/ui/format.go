@@ -61,6 +61,22 @@ func took(d time.Duration) string {
 	}
 }
 
+// every returns a rhythm as it follows the word: "15 minutes" or "hour".
+func every(d time.Duration) string {
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch {
+		case d == unit.length:
+			return unit.name
+		case d >= unit.length && d%unit.length == 0:
+			return plural(int64(d/unit.length), unit.name)
+		}
+	}
+	return d.String()
+}
+
 // number returns n with thin groups: 12 345.
 func number(n int64) string {
 	digits := strconv.FormatInt(n, 10)

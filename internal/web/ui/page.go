@@ -1,57 +1,59 @@
 package ui
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	"magpie"
+	"magpie/internal/perimeter"
 	"magpie/internal/store"
 )
 
 // Pages builds the page structs from the store. Its methods only read.
 type Pages struct {
-	db   *store.DB
-	opts Options
-	open *openCounts
+	db     *store.DB
+	opts   Options
+	open   *memory[int64]            // open incidents of a large integration
+	tuning *memory[perimeter.Tuning] // of an integration
 }
 
-func newPages(opts Options) Pages { return Pages{db: opts.DB, opts: opts, open: &openCounts{}} }
+func newPages(opts Options) Pages {
+	return Pages{db: opts.DB, opts: opts, open: &memory[int64]{keep: 15 * time.Second}, tuning: &memory[perimeter.Tuning]{keep: 30 * time.Second}}
+}
 
-// openCountsAge is for how long a count of a large instance's open incidents is shown before it is made anew.
-const openCountsAge = 15 * time.Second
+// memory remembers a figure of each integration for a while: one that visits very many rows, on a page that asks for itself
+// every few seconds.
+type memory[V any] struct {
+	keep time.Duration
 
-// openCounts remembers how many open incidents an integration has. Counting them visits each, which is the dearest part of
-// the perimeter of a large instance, and the page asks every few seconds. The zero value remembers nothing.
-type openCounts struct {
 	mu    sync.Mutex
-	known map[magpie.IntegrationID]openCount
+	known map[magpie.IntegrationID]remembered[V]
 }
 
-type openCount struct {
-	open int64
-	at   time.Time
+type remembered[V any] struct {
+	value V
+	at    time.Time
 }
 
-// of returns the count of an integration, at most openCountsAge old if it is a large one.
-func (c *openCounts) of(ctx context.Context, tx *store.Tx, id magpie.IntegrationID, large bool, now time.Time) (int64, error) {
-	c.mu.Lock()
-	last, ok := c.known[id]
-	c.mu.Unlock()
-	if age := now.Sub(last.at); large && ok && age >= 0 && age < openCountsAge {
-		return last.open, nil
+// of returns an integration's figure, which read makes anew if what is remembered is too old.
+func (m *memory[V]) of(id magpie.IntegrationID, now time.Time, read func() (V, error)) (V, error) {
+	m.mu.Lock()
+	last, ok := m.known[id]
+	m.mu.Unlock()
+	if age := now.Sub(last.at); ok && age >= 0 && age < m.keep {
+		return last.value, nil
 	}
-	open, err := tx.OpenIncidentsOf(ctx, id)
+	value, err := read()
 	if err != nil {
-		return 0, err
+		return value, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil {
-		c.known = map[magpie.IntegrationID]openCount{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[magpie.IntegrationID]remembered[V]{}
 	}
-	c.known[id] = openCount{open, now}
-	return open, nil
+	m.known[id] = remembered[V]{value, now}
+	return value, nil
 }
 
 func (p Pages) now() time.Time { return p.opts.Now() }

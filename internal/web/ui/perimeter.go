@@ -48,7 +48,9 @@ type perimeterPage struct {
 	Back              string // where the actions lead back to
 	Self, First, Next templ.SafeURL
 
-	open *openCounts
+	InsightKey string // of the reports to Code Insights
+
+	open *memory[int64]
 }
 
 // nodeSums adds up projects.
@@ -154,7 +156,7 @@ func perimeterFilter(q url.Values) store.PerimeterFilter {
 func (p Pages) perimeter(ctx context.Context, user magpie.User, query url.Values) (perimeterPage, error) {
 	base := with(query, "note", "")
 	base.Del("page")
-	page := perimeterPage{Query: base, Filter: perimeterFilter(query), MayManage: mayManage(user), MayScan: mayScan(user), open: p.open}
+	page := perimeterPage{Query: base, Filter: perimeterFilter(query), MayManage: mayManage(user), MayScan: mayScan(user), InsightKey: p.opts.InsightKey, open: p.open}
 	page.Listed = page.Filter.Text != "" || page.Filter.Project != "" || page.Filter.State != "" || page.Filter.Hook != ""
 	page.Self = queryURL("/perimeter", base)
 	for _, place := range []string{"cursor", "page"} {
@@ -407,7 +409,7 @@ func (page *perimeterPage) sumInstances(ctx context.Context, tx *store.Tx, tree 
 	}
 	for n := range page.Instances {
 		i := &page.Instances[n]
-		open, err := page.open.of(ctx, tx, i.ID, page.Sums.Repos > largePerimeter, now)
+		open, err := page.openOf(ctx, tx, i.ID, now)
 		if err != nil {
 			return err
 		}
@@ -416,6 +418,15 @@ func (page *perimeterPage) sumInstances(ctx context.Context, tx *store.Tx, tree 
 		i.Expanded = true
 	}
 	return nil
+}
+
+// openOf counts the open incidents of an integration, which visits each of them.
+func (page *perimeterPage) openOf(ctx context.Context, tx *store.Tx, id magpie.IntegrationID, now time.Time) (int64, error) {
+	read := func() (int64, error) { return tx.OpenIncidentsOf(ctx, id) }
+	if page.Sums.Repos <= largePerimeter {
+		return read()
+	}
+	return page.open.of(id, now, read)
 }
 
 func (page perimeterPage) filtered() bool { return page.Listed || page.Filter.Integration != "" }

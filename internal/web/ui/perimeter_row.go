@@ -101,6 +101,17 @@ func hookRemedy(reason string, i magpie.Integration) string {
 	}
 }
 
+// insightsRemedy says what to do about reports that Bitbucket does not take.
+func insightsRemedy(reason string, i magpie.Integration) string {
+	const again = "The next push tries it again; what a report would say is on the page of incidents."
+	switch text := strings.ToLower(reason); {
+	case strings.Contains(text, "permission"), strings.Contains(text, "allowed"), strings.Contains(text, "403"), strings.Contains(text, "forbid"):
+		return "Give " + i.TokenUser + " Write on the project's repositories, and its token that permission. " + again
+	default:
+		return again
+	}
+}
+
 func hookBadge(r magpie.Repo) badge {
 	switch {
 	case !r.Monitored && r.Hook == magpie.HookNone:

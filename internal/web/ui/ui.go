@@ -33,6 +33,10 @@ type Options struct {
 	Rule    func(magpie.RuleID) (RuleInfo, bool)                              // what is known of a detector; nil knows none
 	LineURL func(browseURL, path string, commit magpie.Hash, line int) string // a line at Bitbucket; nil links nowhere
 
+	SyncEvery  time.Duration // between reads of all projects and repositories; 0 leaves it unsaid
+	SweepEvery time.Duration // between comparisons of all refs with what was scanned; 0 leaves it unsaid
+	InsightKey string        // of the reports to Code Insights, for who demands one
+
 	PublicURL  string                     // where people reach us, without a trailing slash
 	Secure     bool                       // people reach us over https
 	Version    string                     // of Magpie

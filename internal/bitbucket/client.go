@@ -33,6 +33,7 @@ import (
 
 const (
 	maxBody      = 32 << 20 // one page of 1,000 repositories is about 3 MB
+	maxRefusal   = 1 << 20  // of an answer that is no success; the rest is not read
 	maxAttempts  = 4
 	firstBackoff = 300 * time.Millisecond
 	api          = "/rest/api/1.0" // "latest" means the same; 1.0 is understood by every version
@@ -112,7 +113,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return ans, err
 	}
 	if ans.status/100 != 2 {
-		return ans, c.refused(ctx, path, ans)
+		return ans, c.refused(ctx, path, ans, secretsIn(in)...)
 	}
 	if out == nil || ans.status == http.StatusNoContent {
 		return ans, nil
@@ -121,6 +122,14 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return ans, notJSON(c.base, ans, err)
 	}
 	return ans, nil
+}
+
+// secretsIn returns the secrets in the body of a request beside the token in its head.
+func secretsIn(body any) []magpie.Secret {
+	if h, ok := body.(wireHook); ok {
+		return []magpie.Secret{magpie.NewSecret(h.Configuration.Secret)}
+	}
+	return nil
 }
 
 // repeat sends a request until it is answered, or repeating it can't help. Requests that may not be made twice (POST) are
@@ -172,7 +181,11 @@ func (c *Client) once(ctx context.Context, method, target string, body []byte) (
 	}
 	pace.heard(turn, resp.StatusCode, resp.Header)
 	defer func() { _ = resp.Body.Close() }()
-	got, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	most := int64(maxBody + 1)
+	if resp.StatusCode/100 != 2 {
+		most = maxRefusal
+	}
+	got, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	if err != nil {
 		return answer{}, unreachable(c.base, err)
 	}

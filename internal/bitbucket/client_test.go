@@ -122,6 +122,7 @@ const (
 	propertiesPattern = "GET " + api + "/application-properties"
 	projectsPattern   = "GET " + api + "/projects"
 	reposPattern      = "GET " + api + "/repos"
+	hooksPattern      = "POST " + api + "/projects/PRJ/repos/r/webhooks"
 )
 
 func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
@@ -462,7 +463,6 @@ func TestListDoesNotLoop(t *testing.T) {
 			start, _ := strconv.Atoi(r.URL.Query().Get("start"))
 			reply(200, fmt.Sprintf(`{"isLastPage":false,"values":[],"nextPageStart":%d}`, start+1))(w, r)
 		},
-		"no page at all": reply(200, `{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -471,6 +471,106 @@ func TestListDoesNotLoop(t *testing.T) {
 			wantKind(t, err, magpie.KindUnavailable, "does not end")
 		})
 	}
+}
+
+// What is no list of values, or has more of them than were asked for, must not be taken for a list that is shorter.
+func TestOddPagesAreRefused(t *testing.T) {
+	t.Parallel()
+	const values = 1 << 20
+	for name, body := range map[string]string{
+		"no page at all":   `{}`,
+		"no values":        `{"isLastPage":true}`,
+		"values a number":  `{"isLastPage":true,"values":0}`,
+		"values an object": `{"isLastPage":true,"values":{"id":4}}`,
+		"too many values":  `{"isLastPage":true,"values":[` + strings.Repeat(`{"id":1},`, values) + `{"id":2}]}`,
+		"too many nulls":   `{"isLastPage":true,"values":[` + strings.Repeat(`null,`, values) + `{"id":2}]}`,
+	} {
+		f := newFake(t, map[string]http.HandlerFunc{projectsPattern: reply(200, body)})
+		got, err := collect(f.client.Projects(t.Context()))
+		if magpie.KindOf(err) != magpie.KindUnavailable || !strings.Contains(err.Error(), "can't be understood") {
+			t.Errorf("%s: got %d values, %v, want an error that it can't be understood", name, len(got), err)
+		}
+	}
+	// What nests in a page is cut, since it can be done without.
+	var list many[number]
+	if err := json.Unmarshal([]byte("["+strings.Repeat("1,", values)+"2]"), &list); err != nil || len(list) != mostValues {
+		t.Errorf("of %d values %d were taken, %v, want %d", values, len(list), err, mostValues)
+	}
+}
+
+func TestListsWithoutEndAreRefused(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: func(w http.ResponseWriter, r *http.Request) {
+		start, _ := strconv.Atoi(r.URL.Query().Get("start"))
+		body := fmt.Sprintf(`{"isLastPage":false,"nextPageStart":%d,"values":[`, start+1)
+		reply(200, body+strings.Repeat(`{"id":1},`, mostValues-1)+`{"id":2}]}`)(w, r)
+	}})
+	n := 0
+	var last error
+	for _, err := range f.client.Projects(t.Context()) {
+		n, last = n+1, err
+	}
+	wantKind(t, last, magpie.KindUnavailable, "does not end")
+	if n > maxListed+1 {
+		t.Errorf("%d values were handed out, want %d at most", n, maxListed)
+	}
+}
+
+// What Bitbucket says is shown to people; some servers, and proxies before them, repeat what they were sent.
+func TestSecretsAreCutFromTheServersWords(t *testing.T) {
+	t.Parallel()
+	hookSecret := "a-made-up-" + "hook/secret"
+	words := "the token " + token + " (?t=" + token + ") may not, with " + hookSecret + ", be \x1b[2Jtired"
+	for name, h := range map[string]http.HandlerFunc{
+		"token refused":  anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException", words)),
+		"no licence":     anonymous(401, "application/json", exception("com.atlassian.bitbucket.auth.NoAccessAuthenticationException", words)),
+		"no permission":  reply(401, exception("com.atlassian.bitbucket.AuthorisationException", words)),
+		"forbidden":      reply(403, exception("", words)),
+		"not found":      reply(404, exception("", words)),
+		"conflict":       reply(409, exception("", words)),
+		"refused":        reply(400, exception("", words)),
+		"refused, plain": reply(400, `{"status-code":400,"message":"the token `+token+` and `+strings.ReplaceAll(hookSecret, "/", `\/`)+` are tired"}`),
+		"trouble":        reply(500, exception("", words)),
+		"maintenance":    reply(503, exception("", words)),
+	} {
+		f := newFake(t, map[string]http.HandlerFunc{hooksPattern: h})
+		_, err := f.client.CreateWebhook(t.Context(), "PRJ", "r", HookSpec{Name: "Magpie", URL: "https://magpie.example/hook", Secret: magpie.NewSecret(hookSecret)})
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		for _, said := range []string{err.Error(), magpie.Explain(err), fmt.Sprintf("%+v", err)} {
+			if strings.Contains(said, token) || strings.Contains(said, hookSecret) || strings.Contains(said, "\x1b") {
+				t.Errorf("%s: an error repeats a secret or a control character: %q", name, said)
+			}
+		}
+		if !strings.Contains(err.Error(), "tired") {
+			t.Errorf("%s: got %v, want what the server says", name, err)
+		}
+	}
+}
+
+// The address of a redirect comes from the server and may hold anything, too.
+func TestRedirectsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://other.example/?t="+token, http.StatusTemporaryRedirect)
+	}})
+	f.client.http.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("not followed") }
+	_, err := collect(f.client.Projects(t.Context()))
+	wantKind(t, err, magpie.KindUnavailable, "")
+	if strings.Contains(err.Error(), token) {
+		t.Errorf("got %v, want it without the address", err)
+	}
+}
+
+func TestHugeTextsAreCut(t *testing.T) {
+	t.Parallel()
+	if got := oneLine(strings.Repeat("ü", 16<<20)); len([]rune(got)) != longestLine+1 {
+		t.Errorf("%d characters are shown, want %d", len([]rune(got)), longestLine+1)
+	}
+	f := newFake(t, map[string]http.HandlerFunc{projectsPattern: reply(400, exception("", strings.Repeat("x", 2*maxRefusal)))})
+	_, err := collect(f.client.Projects(t.Context()))
+	wantKind(t, err, magpie.KindInvalid, "status 400")
 }
 
 func TestListStopsWhenTheReaderDoes(t *testing.T) {

@@ -118,8 +118,8 @@ type wireID struct {
 
 // ParseEvent reads a delivery whose signature was verified. eventKey and requestID are the headers X-Event-Key and
 // X-Request-Id; as headers are not signed, the key must agree with the one in the body. The push of a repo:modified event
-// has no changes. An odd value in a field that can be done without does no harm. It returns ErrIgnored for other events, and a *magpie.Error of KindInvalid or KindTooLarge for a body
-// that no Bitbucket sends.
+// has no changes. An odd value in a field that can be done without does no harm. It returns ErrIgnored for other events, and
+// a *magpie.Error of KindInvalid or KindTooLarge for a body that no Bitbucket sends.
 func ParseEvent(eventKey, requestID string, body []byte) (magpie.Push, error) {
 	if len(body) > MaxEventBytes {
 		return magpie.Push{}, magpie.Errorf(magpie.KindTooLarge, "the event has %d bytes, more than %d", len(body), MaxEventBytes)

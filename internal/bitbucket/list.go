@@ -16,14 +16,15 @@ import (
 const (
 	pageLimit = 1000    // asked for; the server may give less
 	maxPages  = 100_000 // of one list, in case a server never ends it
+	maxListed = 1 << 20 // values of one list, likewise
 	maxEmpty  = 50      // empty pages in a row, likewise
 )
 
 // page is one page of a list.
 type page struct {
-	Values        many[json.RawMessage] `json:"values"`
-	IsLastPage    truth                 `json:"isLastPage"`
-	NextPageStart number                `json:"nextPageStart"`
+	Values        json.RawMessage `json:"values"`
+	IsLastPage    truth           `json:"isLastPage"`
+	NextPageStart number          `json:"nextPageStart"`
 }
 
 // list yields the values of a paged list, following the server's cursor, which need not be start plus size. An error ends
@@ -54,7 +55,7 @@ type typedPage[T any] struct {
 // pages yields a list page by page from a cursor on, as list does value by value.
 func pages[T any](ctx context.Context, c *Client, path string, query url.Values, start int64) iter.Seq2[typedPage[T], error] {
 	return func(yield func(typedPage[T], error) bool) {
-		empty := 0
+		empty, listed := 0, 0
 		for range maxPages {
 			p, err := onePage[T](ctx, c, path, query, start)
 			if err != nil {
@@ -64,7 +65,8 @@ func pages[T any](ctx context.Context, c *Client, path string, query url.Values,
 			if empty++; len(p.values) > 0 {
 				empty = 0
 			}
-			if p.next < 0 || p.next > 0 && p.next <= start || empty > maxEmpty {
+			listed += len(p.values)
+			if p.next < 0 || p.next > 0 && p.next <= start || empty > maxEmpty || listed > maxListed {
 				break // what there is of it is not handed out, lest it be taken for all
 			}
 			if !yield(p, nil) || p.next == 0 {
@@ -88,7 +90,11 @@ func onePage[T any](ctx context.Context, c *Client, path string, query url.Value
 	if _, err := c.call(ctx, http.MethodGet, path, q, nil, &p); err != nil {
 		return typed, err
 	}
-	for _, raw := range p.Values {
+	values, whole := elements(p.Values)
+	if !whole && !isNull(p.Values) { // what there is of it is not handed out, lest it be taken for all
+		return typed, notJSON(c.base, answer{}, errors.New("a page without a list of values, or with more than were asked for"))
+	}
+	for _, raw := range values {
 		var v T
 		err := json.Unmarshal(raw, &v)
 		if thing, ok := any(v).(interface{ usable() bool }); err == nil && ok && !isNull(raw) && !thing.usable() {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -43,25 +44,40 @@ func (b refusalBody) text() string {
 	return oneLine(string(b.Message))
 }
 
+// longestLine is how many characters of a foreign text are shown.
+const longestLine = 200
+
 // oneLine makes foreign text safe to show: no control characters, a bounded length.
 func oneLine(s string) string {
-	s = strings.ToValidUTF8(s, "�")
+	s = strings.ToValidUTF8(s[:min(len(s), 20*longestLine)], "�")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '
 		}
 		return r
 	}, s)
-	if r := []rune(s); len(r) > 200 {
-		s = string(r[:200]) + "…"
+	if r := []rune(s); len(r) > longestLine {
+		s = string(r[:longestLine]) + "…"
 	}
 	return strings.TrimSuffix(strings.TrimSpace(s), ".")
 }
 
-// refused turns an answer that is no success into an error.
-func (c *Client) refused(ctx context.Context, path string, ans answer) error {
+// without cuts secrets out of what the server says: some servers, and proxies before them, repeat what they were sent.
+func (b refusalBody) without(secrets ...magpie.Secret) refusalBody {
+	for _, secret := range secrets {
+		b.Message = text(secret.CutFrom(string(b.Message)))
+		for i, e := range b.Errors {
+			b.Errors[i].Message = text(secret.CutFrom(string(e.Message)))
+		}
+	}
+	return b
+}
+
+// refused turns an answer that is no success into an error. It repeats no secret of the request.
+func (c *Client) refused(ctx context.Context, path string, ans answer, secrets ...magpie.Secret) error {
 	var body refusalBody
 	_ = json.Unmarshal(ans.body, &body) // often no JSON at all
+	body = body.without(append(secrets, c.token)...)
 	said := body.text()
 	switch ans.status {
 	case http.StatusUnauthorized:
@@ -163,6 +179,9 @@ func forbidden(said string) error {
 
 // unreachable explains a request that got no answer. Errors that explain themselves and those of a context pass.
 func unreachable(base string, err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // without the address, which may be that of a redirect and hold anything
+	}
 	if _, ok := errors.AsType[*magpie.Error](err); ok {
 		return err
 	}

@@ -70,16 +70,14 @@ func (p *part[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// many is a list without those of its values that can't be read, empty if something else stands in its place.
+// many is a list without those of its values that can't be read, empty if something else stands in its place. Of one that is
+// longer than any real one it is the beginning.
 type many[T any] []T
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *many[T]) UnmarshalJSON(data []byte) error {
-	var all []json.RawMessage
+	all, _ := elements(data)
 	*m = nil
-	if json.Unmarshal(data, &all) != nil {
-		return nil
-	}
 	for _, raw := range all {
 		var v T
 		if !isNull(raw) && json.Unmarshal(raw, &v) == nil {
@@ -87,6 +85,29 @@ func (m *many[T]) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// mostValues is more than any list within an answer has; a page has as many as were asked for, a thousand.
+const mostValues = 10_000
+
+// elements takes a list apart. It reports false if something else stands in its place, or if it is longer than
+// mostValues, and then returns its beginning: a value as short as {} would take a hundred times its length in memory.
+func elements(data []byte) (all []json.RawMessage, whole bool) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if start, err := in.Token(); err != nil || start != json.Delim('[') {
+		return nil, false
+	}
+	for in.More() {
+		if len(all) == mostValues {
+			return all, false
+		}
+		var raw json.RawMessage
+		if err := in.Decode(&raw); err != nil {
+			return all, false
+		}
+		all = append(all, raw)
+	}
+	return all, true
 }
 
 func isObject(data []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) }

@@ -72,8 +72,10 @@ func TestHookSpecOurs(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()
 	for _, w := range []Webhook{
-		{Name: "Magpie", URL: "https://magpie.example/hooks/bitbucket/abcd"}, {Name: "magpie", URL: spec.URL},
-		{Name: "CI", URL: spec.URL}, {Name: "Magpie", URL: spec.URL + "/"},
+		{Name: "Magpie", URL: "https://magpie.example/hooks/bitbucket/abcd"},
+		{Name: "magpie", URL: spec.URL},
+		{Name: "CI", URL: spec.URL},
+		{Name: "Magpie", URL: spec.URL + "/"},
 	} {
 		if spec.Ours(w) {
 			t.Errorf("%+v is taken for ours", w)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,38 +35,119 @@ type PerimeterNode struct {
 // text and a hook state in the filter also those that hold nothing. The filter's State does not count: its groups are
 // among the sums.
 func (tx *Tx) PerimeterTree(ctx context.Context, f PerimeterFilter) ([]PerimeterNode, error) {
-	const live = `r.state <> 'deleted' AND r.monitored`
-	return collect(ctx, tx, readPerimeterNode, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
-		p.synced_at, p.auto_monitor, p.insights, p.insights_error, n.base_url,
-		count(CASE WHEN r.state <> 'deleted' THEN 1 END),
-		count(CASE WHEN `+live+` THEN 1 END),
-		count(CASE WHEN `+live+` AND r.hook_state = 'installed' THEN 1 END),
-		count(CASE WHEN `+live+` AND r.hook_state = 'failed' THEN 1 END),
-		count(CASE WHEN `+live+` AND r.hook_state = 'pending' THEN 1 END),
-		count(CASE WHEN `+live+` AND r.history = 'done' THEN 1 END),
-		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END),
-		count(CASE WHEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending') THEN 1 END),
-		count(CASE WHEN `+live+` AND (r.compared_at = 0
-			OR r.id IN (SELECT t.repo_id FROM tip t WHERE t.scanned_at = 0)
-			OR r.id IN (SELECT d.repo_id FROM delivery d WHERE d.scanned_at = 0)) THEN 1 END),
-		count(CASE WHEN r.state = 'deleted' THEN 1 END),
-		coalesce(max(CASE WHEN r.state <> 'deleted' THEN r.last_push_at END), 0),
-		coalesce(max(CASE WHEN r.state <> 'deleted' THEN r.last_scan_at END), 0),
-		coalesce(min(CASE WHEN `+live+` AND r.compared_at > 0 THEN r.compared_at END), 0)
-		FROM project p JOIN integration n ON n.id = p.integration_id LEFT JOIN repo r ON r.project_id = p.id
-			AND ($3 = '' OR lower(p.key || '/' || r.slug) LIKE $3 ESCAPE '\' OR lower(r.name) LIKE $3 ESCAPE '\' OR lower(p.name) LIKE $3 ESCAPE '\')
-			AND ($4 = '' OR r.hook_state = $4)
-		WHERE ($1 = '' OR p.integration_id = $1) AND ($2 = '' OR p.id = $2) AND (r.id IS NOT NULL OR $3 = '' AND $4 = '')
-		GROUP BY p.id, n.id
-		ORDER BY n.base_url, n.id, p.key, p.id`, f.Integration, f.Project, likePattern(f.Text), f.Hook)
+	groups, err := tx.repoGroups(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := collect(ctx, tx, readPerimeterNode, `SELECT p.id, p.integration_id, p.remote_id, p.key, p.name, p.personal, p.installed,
+		p.synced_at, p.auto_monitor, p.insights, p.insights_error, n.base_url FROM project p JOIN integration n ON n.id = p.integration_id
+		WHERE ($1 = '' OR p.integration_id = $1) AND ($2 = '' OR p.id = $2)
+		ORDER BY n.base_url, n.id, p.key, p.id`, f.Integration, f.Project)
+	if err != nil {
+		return nil, err
+	}
+	of := map[magpie.ProjectID]*PerimeterNode{}
+	for n := range nodes {
+		of[nodes[n].ID] = &nodes[n]
+	}
+	chosen := map[magpie.ProjectID]bool{}
+	for _, g := range groups {
+		if node := of[g.project]; node != nil {
+			node.add(g)
+			chosen[g.project] = true
+		}
+	}
+	if f.Text == "" && f.Hook == "" {
+		return nodes, nil
+	}
+	return slices.DeleteFunc(nodes, func(p PerimeterNode) bool { return !chosen[p.ID] }), nil
+}
+
+// repoGroup is repositories of one project that are alike.
+type repoGroup struct {
+	project    magpie.ProjectID
+	state      magpie.RepoState
+	monitored  bool
+	hook       magpie.HookState
+	history    magpie.HistoryState
+	repos      int64
+	behind     int64     // never compared, or with something known that was not scanned
+	lastPushAt time.Time // the newest
+	lastScanAt time.Time // the newest
+	comparedAt time.Time // the oldest of those that were compared; zero if none was
+}
+
+// repoGroups groups the repositories that the filter chooses. Adding up the groups in Go takes a third of the time that
+// one count for each sum takes in SQL, where thousands of repositories are alike.
+func (tx *Tx) repoGroups(ctx context.Context, f PerimeterFilter) ([]repoGroup, error) {
+	return collect(ctx, tx, func(s scanner) (g repoGroup, err error) {
+		err = s.Scan(&g.project, &g.state, &g.monitored, &g.hook, &g.history, &g.repos, &g.behind,
+			timeColumn{&g.lastPushAt}, timeColumn{&g.lastScanAt}, timeColumn{&g.comparedAt})
+		return g, err
+	}, `SELECT r.project_id, r.state, r.monitored, r.hook_state, r.history, count(*),
+		count(CASE WHEN r.compared_at = 0 OR r.id IN (SELECT t.repo_id FROM tip t WHERE t.scanned_at = 0
+			UNION SELECT d.repo_id FROM delivery d WHERE d.scanned_at = 0) THEN 1 END),
+		max(r.last_push_at), max(r.last_scan_at), coalesce(min(NULLIF(r.compared_at, 0)), 0)
+		FROM repo r
+		WHERE ($1 = '' OR r.integration_id = $1) AND ($2 = '' OR r.project_id = $2) AND ($4 = '' OR r.hook_state = $4)
+			AND ($3 = '' OR lower((SELECT p.key FROM project p WHERE p.id = r.project_id) || '/' || r.slug) LIKE $3 ESCAPE '\'
+				OR lower(r.name) LIKE $3 ESCAPE '\'
+				OR r.project_id IN (SELECT p.id FROM project p WHERE lower(p.name) LIKE $3 ESCAPE '\'))
+		GROUP BY r.project_id, r.state, r.monitored, r.hook_state, r.history`, f.Integration, f.Project, likePattern(f.Text), f.Hook)
+}
+
+// add adds a group of the node's repositories.
+func (p *PerimeterNode) add(g repoGroup) {
+	if g.monitored && (g.hook == magpie.HookFailed || g.history == magpie.HistoryFailed || g.state == magpie.RepoUnavailable) {
+		p.Trouble += g.repos
+	}
+	if g.monitored && (g.hook == magpie.HookPending || g.history == magpie.HistoryPending) {
+		p.Pending += g.repos
+	}
+	if g.state == magpie.RepoDeleted {
+		p.Deleted += g.repos
+		return
+	}
+	p.Repos += g.repos
+	p.LastPushAt, p.LastScanAt = newer(p.LastPushAt, g.lastPushAt), newer(p.LastScanAt, g.lastScanAt)
+	if !g.monitored {
+		return
+	}
+	p.Monitored += g.repos
+	p.Behind += g.behind
+	switch g.hook {
+	case magpie.HookInstalled:
+		p.Hooked += g.repos
+	case magpie.HookFailed:
+		p.HookFailed += g.repos
+	case magpie.HookPending:
+		p.HookPending += g.repos
+	}
+	if g.history == magpie.HistoryDone {
+		p.HistoryDone += g.repos
+	}
+	if p.ComparedAt.IsZero() || !g.comparedAt.IsZero() && g.comparedAt.Before(p.ComparedAt) {
+		p.ComparedAt = g.comparedAt
+	}
+}
+
+func newer(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func readPerimeterNode(s scanner) (p PerimeterNode, err error) {
 	err = s.Scan(&p.ID, &p.IntegrationID, &p.RemoteID, &p.Key, &p.Name, &p.Personal, &p.Installed, timeColumn{&p.SyncedAt},
-		&p.AutoMonitor, &p.Insights, &p.InsightsError, &p.BaseURL, &p.Repos, &p.Monitored, &p.Hooked, &p.HookFailed, &p.HookPending, &p.HistoryDone,
-		&p.Trouble, &p.Pending, &p.Behind, &p.Deleted,
-		timeColumn{&p.LastPushAt}, timeColumn{&p.LastScanAt}, timeColumn{&p.ComparedAt})
+		&p.AutoMonitor, &p.Insights, &p.InsightsError, &p.BaseURL)
 	return p, err
+}
+
+// CountOpen counts all open incidents.
+func (tx *Tx) CountOpen(ctx context.Context) (open int64, err error) {
+	err = tx.row(ctx, `SELECT count(*) FROM incident WHERE status IN ('triggered', 'assigned')`).Scan(&open)
+	return open, err
 }
 
 // OpenIncidents counts the open incidents with an occurrence in each of the projects. A project without any is not in

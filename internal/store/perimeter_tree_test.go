@@ -134,6 +134,9 @@ func TestOpenIncidentsOfProjects(t *testing.T) {
 			if none, err := tx.OpenIncidents(t.Context(), nil); err != nil || len(none) != 0 {
 				t.Errorf("no projects have %v, %v", none, err)
 			}
+			if all, err := tx.CountOpen(t.Context()); err != nil || all != 2 {
+				t.Errorf("there are %d open incidents, want 2 (%v)", all, err)
+			}
 			total, err := tx.OpenIncidentsOf(t.Context(), i.ID)
 			if total != 2 {
 				t.Errorf("the integration has %d open incidents, want 2", total)

@@ -125,9 +125,7 @@ func (s *server) navigation(r *http.Request) []navItem {
 	user, open := userOf(r), int64(0)
 	if access.Allows(user.Role, access.ViewIncidents) {
 		var err error
-		open, err = store.Query(r.Context(), s.opts.DB, func(tx *store.Tx) (int64, error) {
-			return tx.CountIncidents(r.Context(), store.IncidentFilter{Statuses: openStatuses})
-		})
+		open, err = store.Query(r.Context(), s.opts.DB, func(tx *store.Tx) (int64, error) { return tx.CountOpen(r.Context()) })
 		if err != nil {
 			s.opts.Log.Warn("counting open incidents", "err", err)
 		}

@@ -165,8 +165,10 @@ func newSweepRow(v store.Sweep, now time.Time) sweepRow {
 	} else {
 		text = append(text, plural(v.Compared, "repository")+" compared in "+took(v.EndedAt.Sub(v.BeganAt))+",")
 	}
-	switch v.Behind {
-	case 0:
+	switch {
+	case v.Compared == 0 && !v.EndedAt.IsZero():
+		text[len(text)-1] = "No repository was to be compared."
+	case v.Behind == 0:
 		text = append(text, "none had pushes that no event had announced.")
 	default:
 		text = append(text, number(v.Behind)+" had pushes that no event had announced; they were scanned.")

@@ -21,6 +21,9 @@ import (
 // at a time: it costs a listing for each, and one transaction for each page of those where nothing is new. Those where
 // something is new, or that gave no answer, get a look of their own from the scan stage.
 //
+// An integration in trouble that passes is waited for, but not for long, since all others would have to wait as well: then
+// its walk ends where it stands, and when it is well again the next sweep begins with it.
+//
 // A page, and each look, is counted in the transaction that ends it. So a walk that dies repeats at most a page, and
 // nothing is counted twice.
 const (
@@ -30,6 +33,7 @@ const (
 	sweepAtOnce   = 8                   // comparisons under way
 	sweepTries    = 3                   // for a page where nothing answers, before its repositories get looks of their own
 	sweepLongest  = 24 * time.Hour      // after which a sweep ends as it stands
+	sweepWaits    = 5 * time.Minute     // for how long a walk waits for an integration in trouble
 )
 
 // The reasons for a sweep.
@@ -140,10 +144,19 @@ func (s *Service) startSweep(ctx context.Context, tx *store.Tx, v store.Sweep) e
 // workSweep walks an integration's repositories from where its walk stands.
 func (s *Service) workSweep(ctx context.Context, run *queue.Run[sweepJob]) error {
 	sweep, id := run.Args.Sweep, run.Args.IntegrationID
+	var blocked time.Time // since when; zero if it is not
 	for tries := 0; ; {
 		p, err := s.sweepPage(ctx, sweep, id)
 		if err != nil {
 			return err
+		}
+		switch now := s.opts.Now(); {
+		case !p.blocked:
+			blocked = time.Time{}
+		case blocked.IsZero():
+			blocked = now
+		case now.Sub(blocked) > sweepWaits:
+			p.over = true
 		}
 		if p.over {
 			return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
@@ -206,7 +219,8 @@ func (s *Service) sweepPage(ctx context.Context, sweep string, id magpie.Integra
 		if err != nil {
 			return err
 		}
-		p.blocked = i.State == magpie.IntegrationUnreachable || !i.AuthFailingSince.IsZero()
+		grace := i.State == magpie.IntegrationActive && !i.AuthFailingSince.IsZero()
+		p.blocked = i.State == magpie.IntegrationUnreachable || grace
 		if p.repos, err = tx.ReposToSweep(ctx, id, after, sweepPage); err != nil {
 			return err
 		}
@@ -253,14 +267,14 @@ func (s *Service) compare(ctx context.Context, p page) []finding {
 	return found
 }
 
-// noneAnswered reports whether a page says more about the Bitbucket than about its repositories.
+// noneAnswered reports whether a page says more about the Bitbucket than about its repositories. A refusal is an answer.
 func noneAnswered(found []finding) bool {
 	asked := 0
 	for _, f := range found {
 		if f.at.IsZero() {
 			continue
 		}
-		if asked++; f.err == nil {
+		if asked++; f.err == nil || refusedForGood(f.err) {
 			return false
 		}
 	}

@@ -105,7 +105,7 @@ func TestSweepsDoNotOverlap(t *testing.T) {
 		for range 3 {
 			must(0, b.SweepNow(b.ctx, owner))
 			must(0, b.Tick(b.ctx))
-			b.clock.advance(defaultEvery + time.Second)
+			b.clock.advance(time.Second)
 		}
 		if v, n := b.sweeps(); n != 1 || !v.EndedAt.IsZero() {
 			t.Fatalf("%d sweeps, the newest %+v, want one that runs", n, v)
@@ -175,4 +175,58 @@ func TestSweepSpares(t *testing.T) {
 			t.Errorf("sweep %+v with %d comparisons, want none", v, b.looks.comparisons())
 		}
 	})
+}
+
+// One Bitbucket that is down for good does not keep the others from being swept: its walk makes place after a while.
+func TestSweepDoesNotWaitForOneForEver(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		b.connected()
+		b.patience = time.Millisecond
+		down := magpie.Integration{
+			ID: store.NewID[magpie.IntegrationID](), Mode: magpie.ModeInstance, BaseURL: "https://down.example.com",
+			State: magpie.IntegrationUnreachable, CreatedAt: b.clock.now(),
+		}
+		b.write(func(tx *store.Tx) error {
+			if err := tx.InsertIntegration(b.ctx, down, []byte("sealed")); err != nil {
+				return err
+			}
+			p, err := tx.PutProject(b.ctx, magpie.Project{IntegrationID: down.ID, RemoteID: 1, Key: "DOWN", Installed: true}, "")
+			if err != nil {
+				return err
+			}
+			r := magpie.Repo{
+				ID: store.NewID[magpie.RepoID](), IntegrationID: down.ID, ProjectID: p.ID, RemoteID: 1, Slug: "down",
+				State: magpie.RepoAvailable, Monitored: true, Hook: magpie.HookInstalled, History: magpie.HistoryDone,
+			}
+			if err := tx.PutRepo(b.ctx, r, ""); err != nil {
+				return err
+			}
+			return tx.SetRepoLooked(b.ctx, r.ID, b.clock.now())
+		})
+		must(0, b.SweepNow(b.ctx, owner))
+		must(0, b.Tick(b.ctx))
+		b.eventually("the walk of the one that answers", func() bool { return b.looks.comparisons() == 5 })
+		if v, _ := b.sweeps(); !v.EndedAt.IsZero() {
+			t.Fatal("the sweep did not wait for the other at all")
+		}
+		b.clock.advance(sweepWaits + time.Second)
+		if v := b.swept(0); v.Compared != 5 || v.Repos != 5 {
+			t.Errorf("sweep %+v, want the 5 that could be compared", v)
+		}
+	})
+}
+
+// What Bitbucket refuses for good is an answer: the walk does not pause for it.
+func TestSweepDoesNotPauseForRefusals(t *testing.T) {
+	t.Parallel()
+	for kind, none := range map[magpie.Kind]bool{
+		magpie.KindNotFound: false, magpie.KindForbidden: false, magpie.KindUnavailable: true, magpie.KindRateLimited: true,
+	} {
+		at := time.Now()
+		got := noneAnswered([]finding{{at: at, err: magpie.Errorf(kind, "no")}, {Comparison: scan.Comparison{Current: true}}})
+		if got != none {
+			t.Errorf("a page that was all refused as %s: none answered = %t, want %t", kind, got, none)
+		}
+	}
 }

@@ -287,6 +287,13 @@ func TestPermissionTakenAway(t *testing.T) {
 				if got := b.audited("integration.no_permission"); len(got) != 1 {
 					b.Errorf("audit rows %v, want one", got)
 				}
+				if n := b.looks.comparisons(); !tc.blind {
+					_, before := b.sweeps()
+					must(0, b.SweepNow(b.ctx, owner))
+					if v := b.swept(before); v.Compared != 5 || b.looks.comparisons() != n+5 {
+						b.Errorf("sweep %+v: what the token can read is to be compared still", v)
+					}
+				}
 				for _, r := range b.repos() {
 					if r.State != magpie.RepoAvailable {
 						b.Errorf("%s is %s (%s): what the token sees no more must not be taken for gone", r.FullName(), r.State, r.StateReason)

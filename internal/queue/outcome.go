@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -20,14 +21,26 @@ const (
 	longestWait = time.Hour
 )
 
+// A job that Bitbucket does not let in waits for shortWait, each time that much longer, up to longWait: when a token is
+// dead for days, all the histories of a large instance wait.
+const (
+	shortWait = 30 * time.Second
+	longWait  = 10 * time.Minute
+)
+
 // waitingOrRunning are the states in which a job still has its work before it.
 var waitingOrRunning = []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
 	rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 }
 
-// outcome is the one table from the kind of an error to what becomes of the job.
-func outcome(err error) error {
+// waits reports whether an error of this kind says nothing about the job, which waits without using up attempts.
+func waits(kind magpie.Kind) bool {
+	return kind == magpie.KindTokenInvalid || kind == magpie.KindNoLicence || kind == magpie.KindRateLimited
+}
+
+// outcome is the one table from the kind of an error to what becomes of the job, which has waited so many times before.
+func outcome(err error, waited int) error {
 	if err == nil {
 		return nil
 	}
@@ -35,7 +48,7 @@ func outcome(err error) error {
 	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
 		return river.JobCancel(err) // the same input would fail again
 	case magpie.KindTokenInvalid, magpie.KindNoLicence:
-		return river.JobSnooze(30 * time.Second) // waits until we are let in again, without using up attempts
+		return river.JobSnooze(min(shortWait*time.Duration(waited+1), longWait)) // until we are let in again
 	case magpie.KindRateLimited:
 		return river.JobSnooze(10 * time.Second)
 	default:
@@ -53,4 +66,13 @@ func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
 		wait = time.Second << n
 	}
 	return time.Now().Add(wait)
+}
+
+// waited returns how many times a job has waited, which River counts in its metadata.
+func waited(job *rivertype.JobRow) int {
+	var metadata struct {
+		Snoozes int `json:"snoozes"`
+	}
+	_ = json.Unmarshal(job.Metadata, &metadata) // of a job that never waited there may be none
+	return max(metadata.Snoozes, 0)
 }

@@ -67,10 +67,14 @@ func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
 	run := &Run[J]{Args: job.Args, ID: job.ID, Attempt: job.Attempt, Last: job.Attempt >= job.MaxAttempts, row: job}
 	err := w.work(ctx, run)
 	if err != nil && ctx.Err() == nil {
-		w.log.Warn("job did not complete", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "error", err)
+		level := slog.LevelWarn
+		if waits(magpie.KindOf(err)) { // who waits for what is told once, where it shows
+			level = slog.LevelDebug
+		}
+		w.log.Log(ctx, level, "job did not complete", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "error", err)
 	}
 	if magpie.KindOf(err) == magpie.KindUnavailable && job.Attempt >= patience && !w.opts.GivesUp {
 		return river.JobSnooze(longestWait) // a long outage of another system uses up no attempts
 	}
-	return outcome(err)
+	return outcome(err, waited(job.JobRow))
 }

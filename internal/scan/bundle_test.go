@@ -3,6 +3,7 @@ package scan_test
 import (
 	"context"
 	"crypto/x509"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"magpie"
 	"magpie/internal/alert"
@@ -289,4 +292,31 @@ func (b *bundle) occurrences() []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// eventually waits for a condition.
+func (b *bundle) eventually(what string, ok func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+// triedAgain returns how many jobs of a kind wait for another attempt.
+func (b *bundle) triedAgain(kind string) (n int) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	const query = `SELECT count(*) FROM river_job WHERE state IN ('retryable', 'available') AND attempt > 0 AND kind = `
+	err := b.db.Read(ctx, func(tx *store.Tx) error {
+		if native, ok := tx.Native().(pgx.Tx); ok {
+			return native.QueryRow(ctx, query+"$1", kind).Scan(&n)
+		}
+		return tx.Native().(*sql.Tx).QueryRowContext(ctx, query+"$1", kind).Scan(&n)
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }

@@ -5,6 +5,7 @@ import (
 
 	"magpie"
 	"magpie/internal/git"
+	"magpie/internal/store"
 )
 
 // Matches returns the secrets of each blob as Examine finds them before it places them, so that a test can compare
@@ -22,4 +23,10 @@ func Matches(ctx context.Context, source git.Source, e Examination) (map[magpie.
 		}
 	}
 	return found, nil
+}
+
+// ScanNewAt scans what is new as the given attempt of a job does.
+func (s *Service) ScanNewAt(ctx context.Context, repo magpie.RepoID, number int) error {
+	done := func(context.Context, *store.Tx, verdict) error { return nil }
+	return s.scanNew(ctx, repo, attempt{scan: store.NewID[magpie.ScanID](), number: number, complete: done})
 }

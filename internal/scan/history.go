@@ -75,6 +75,9 @@ func (s *Service) workHistory(ctx context.Context, run *queue.Run[historyJob]) e
 	if err != nil {
 		return err
 	}
+	if r.unavailable() {
+		return magpie.Errorf(magpie.KindUnavailable, "the history of %s waits until it can be read: %s", r.repo.FullName(), r.repo.StateReason)
+	}
 	if !watched {
 		return s.end(ctx, v, magpie.ScanCanceled, notMonitored, completes(run))
 	}
@@ -97,7 +100,7 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 		required = distinct(seen.tips)
 	}
 	// A baseline tip that no ref reaches any more is part of the past that was promised to be looked at.
-	want := fetch{request: smarthttp.Request{Wants: required, Format: seen.format}}
+	want := fetch{request: smarthttp.Request{Wants: required, Format: seen.format}, since: v.CreatedAt}
 	asked := map[magpie.Hash]bool{}
 	for _, hash := range want.request.Wants {
 		asked[hash] = true
@@ -112,7 +115,7 @@ func (s *Service) scanHistory(ctx context.Context, run *queue.Run[historyJob], r
 	if want.empty() {
 		return s.finish(ctx, record, completes(run))
 	}
-	return s.scan(ctx, r, want, record, run.Last, completes(run))
+	return s.scan(ctx, r, want, record, attempt{scan: v.ID, number: run.Attempt, last: run.Last, complete: completes(run)})
 }
 
 // baselineAge is how long after the baseline was taken a history scan makes do with it instead of listing the refs again.
@@ -154,7 +157,7 @@ func (s *Service) begin(ctx context.Context, v magpie.Scan) error {
 }
 
 // scan fetches, examines and records. It ends early, without recording, when somebody cancels the scan.
-func (s *Service) scan(ctx context.Context, r remote, want fetch, record record, last bool, complete completer) error {
+func (s *Service) scan(ctx context.Context, r remote, want fetch, record record, a attempt) error {
 	meter := new(Meter)
 	watchCtx, stop := context.WithCancelCause(ctx)
 	reported := make(chan struct{})
@@ -163,22 +166,30 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 		s.report(watchCtx, record.scan.ID, meter, stop)
 	}()
 	result, err := s.look(watchCtx, r, want, meter)
+	if err != nil && watchCtx.Err() == nil && makesDo(err, a.number, want) {
+		s.Log.Warn("hashes that may be gone are given up", "repo", r.repo.FullName(), "objects", len(want.optional), "error", err)
+		want.optional = nil
+		result, err = s.look(watchCtx, r, want, meter)
+	}
 	stop(nil)
 	<-reported
 	switch {
 	case errors.Is(context.Cause(watchCtx), errCanceled):
-		return s.DB.Write(ctx, func(tx *store.Tx) error { return complete(ctx, tx, verdict{}) })
+		return s.DB.Write(ctx, func(tx *store.Tx) error { return a.complete(ctx, tx, verdict{}) })
 	case err != nil:
-		return s.failed(ctx, record.scan, err, last)
+		return s.failed(ctx, record.scan, err, a.last)
 	}
 	record.places, record.skipped, record.progress = result.Places, result.Skipped, meter.Progress()
-	if err := s.finish(ctx, record, complete); err != nil {
-		return s.failed(ctx, record.scan, err, last)
+	if err := s.finish(ctx, record, a.complete); err != nil {
+		return s.failed(ctx, record.scan, err, a.last)
 	}
 	return nil
 }
 
 func (s *Service) look(ctx context.Context, r remote, want fetch, meter *Meter) (Result, error) {
+	if want.empty() {
+		return Result{}, nil
+	}
 	spooled, err := s.spool(ctx, r, want, meter)
 	if err != nil || spooled == nil {
 		return Result{}, err

@@ -160,3 +160,69 @@ func TestEventsWaitForALicence(t *testing.T) {
 		}
 	})
 }
+
+// A hash that an event named is asked for however often Bitbucket could not be reached before: nobody asks for it again.
+func TestHashesAreAskedForAfterAnOutage(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		before, err := b.sim.Refs(b.simRepo.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leak := b.commit(map[string]string{"oops.txt": key("oops")})
+		b.push(bitbucketsim.Push{Refs: map[string]string{"refs/heads/main": before["refs/heads/main"]}})
+		b.write(func(tx *store.Tx) error { // its job is this test's
+			_, err := tx.AddDelivery(t.Context(), store.Delivery{ID: "d", RepoID: b.repo, Push: leak, ReceivedAt: time.Now()})
+			return err
+		})
+		if err := b.scans.ScanNewAt(t.Context(), b.repo, 12); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.occurrences(); len(got) != 1 {
+			t.Errorf("occurrences %q, want the one that was forced away", got)
+		}
+	})
+}
+
+// A history scan waits for a repository that can't be read for a while.
+func TestHistoryWaitsForTheRepository(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		set := func(state magpie.RepoState) {
+			b.write(func(tx *store.Tx) error { return tx.SetRepoState(t.Context(), b.repo, state, "it is offline") })
+		}
+		b.firstLook(false)
+		set(magpie.RepoUnavailable)
+		b.write(func(tx *store.Tx) error { _, err := b.scans.RequestHistory(t.Context(), tx, b.repo); return err })
+		b.eventually("a first attempt", func() bool { return b.triedAgain("scan_history") > 0 })
+		if got := b.row().History; got != magpie.HistoryPending {
+			t.Fatalf("the history is %s while the repository is offline, want it to wait", got)
+		}
+		set(magpie.RepoAvailable)
+		b.settle()
+		if got := b.occurrences(); len(got) != 1 || b.row().History != magpie.HistoryDone {
+			t.Errorf("occurrences %q, the history is %s", got, b.row().History)
+		}
+	})
+}
+
+// A changed default branch is noticed by a comparison, which leaves it to a sweep, and stored by a look.
+func TestDefaultBranchChanges(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"README": "hello\n"}}}, func(t *testing.T, b *bundle) {
+		b.push(bitbucketsim.Push{Commits: []bitbucketsim.Commit{{Branch: "trunk", Parents: []string{"main"}, Files: map[string]string{"a": "b\n"}}}})
+		b.firstLook(false)
+		if v := b.compare(); v.Branch != "" || !v.Current {
+			t.Errorf("nothing changed, and the comparison is %+v", v)
+		}
+		if err := b.sim.SetDefaultBranch(b.simRepo.ID, "trunk"); err != nil {
+			t.Fatal(err)
+		}
+		if v := b.compare(); v.Branch != "refs/heads/trunk" || !v.Current {
+			t.Errorf("the default branch changed, and the comparison is %+v", v)
+		}
+		b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "") })
+		b.settle()
+		if got := b.row().DefaultBranch; got != "refs/heads/trunk" {
+			t.Errorf("after a look the default branch is %q", got)
+		}
+	})
+}

@@ -20,9 +20,6 @@ func newPushJob(repo magpie.RepoID, delivery magpie.DeliveryID) pushJob {
 	return pushJob{RepoID: repo, DeliveryID: delivery, ScanID: store.NewID[magpie.ScanID]()}
 }
 
-// optionalAttempts is how often a scan asks for the hashes that events named before it makes do with the refs.
-const optionalAttempts = 4
-
 // workPush looks at what is new in a repository since the tips it was looked at up to. It costs a listing and a fetch, and
 // its requests go before those of syncs, sweeps and histories.
 func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
@@ -51,19 +48,46 @@ func (s *Service) scanNew(ctx context.Context, id magpie.RepoID, a attempt) erro
 		return err
 	}
 	if !watched {
-		return s.end(ctx, magpie.Scan{ID: a.scan}, magpie.ScanCanceled, notMonitored, a.complete)
+		return s.end(ctx, magpie.Scan{ID: a.scan}, magpie.ScanCanceled, r.unwatched(), a.complete)
 	}
 	return s.scanPush(ctx, a, r)
 }
 
 const notMonitored = "the repository is no longer monitored"
 
-// attempt is one run of a job that scans what is new.
+// attempt is one run of a job that scans.
 type attempt struct {
 	scan     magpie.ScanID
 	number   int  // from 1
 	last     bool // a failure of this one is final
 	complete completer
+}
+
+// How long a scan asks for hashes that may be gone, when that fails although the refs were listed, before it makes do
+// with what the refs reach. That a server could not be reached for a while is no reason to: nobody would ever ask for
+// them again.
+const (
+	optionalAttempts = 4
+	optionalPatience = time.Hour      // if there is more to fetch, which should not wait for them any longer
+	optionalAlone    = 24 * time.Hour // if there is nothing else
+)
+
+// makesDo reports whether an attempt goes on without the hashes that may be gone, after trouble with fetching them.
+func makesDo(trouble error, number int, f fetch) bool {
+	if len(f.optional) == 0 {
+		return false
+	}
+	switch magpie.KindOf(trouble) {
+	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
+		return true // it would be the same every time
+	case magpie.KindTokenInvalid, magpie.KindNoLicence:
+		return false
+	}
+	patience := optionalPatience
+	if len(f.request.Wants) == 0 {
+		patience = optionalAlone
+	}
+	return number >= optionalAttempts && time.Since(f.since) > patience
 }
 
 func (s *Service) scanPush(ctx context.Context, a attempt, r remote) error {
@@ -84,10 +108,8 @@ func (s *Service) scanPush(ctx context.Context, a attempt, r remote) error {
 	want := plan(known, now, deliveries)
 	want.request.Format = seen.format
 	record.unannounced = unannounced(want.request.Wants, deliveries)
-	if a.number > optionalAttempts {
-		// Whatever an event names must not keep the refs themselves from being scanned.
-		s.Log.Warn("hashes that events named are given up", "repo", r.repo.FullName(), "objects", len(want.optional))
-		want.optional = nil
+	if len(deliveries) > 0 {
+		want.since = deliveries[0].ReceivedAt
 	}
 	want.optional = slices.DeleteFunc(want.optional, func(h magpie.Hash) bool { return len(h) != 2*seen.format.Size() })
 	record.scan = magpie.Scan{
@@ -100,7 +122,7 @@ func (s *Service) scanPush(ctx context.Context, a attempt, r remote) error {
 		return err
 	}
 	record.begun = true
-	return s.scan(ctx, r, want, record, a.last, a.complete)
+	return s.scan(ctx, r, want, record, a)
 }
 
 // unannounced reports whether something is to be fetched that none of the waiting events named.

@@ -22,8 +22,19 @@ type remote struct {
 	client   *smarthttp.Client
 }
 
-// open loads a repository and connects to it. watched is false, without an error, if it need not be looked at: it is
-// not monitored (any more) or gone.
+// unavailable reports whether a repository is watched, but can't be read for the time being.
+func (r remote) unavailable() bool { return r.repo.Monitored && r.repo.State == magpie.RepoUnavailable }
+
+// unwatched says why a repository is not looked at.
+func (r remote) unwatched() string {
+	if r.unavailable() {
+		return "the repository can't be read now; what is new is looked for when it can"
+	}
+	return notMonitored
+}
+
+// open loads a repository and connects to it. watched is false, without an error, if it is not to be looked at: it is
+// not monitored (any more), gone, or can't be read.
 func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched bool, err error) {
 	var token magpie.Secret
 	var integration magpie.Integration
@@ -47,8 +58,8 @@ func (s *Service) open(ctx context.Context, id magpie.RepoID) (r remote, watched
 	case err != nil:
 		return remote{}, false, fmt.Errorf("loading repository %s: %w", id, err)
 	case !r.repo.Monitored || r.repo.State == magpie.RepoDeleted || r.repo.State == magpie.RepoUnavailable:
-		// What waits is taken up by the sweep once the repository is back.
-		return remote{}, false, nil
+		// What waits is taken up by the sync that finds the repository back.
+		return r, false, nil
 	case integration.State == magpie.IntegrationNoLicence:
 		return remote{}, false, magpie.Errorf(magpie.KindNoLicence, "%s lets the token's user in no more for want of a licence; %s waits",
 			integration.BaseURL, r.repo.FullName())
@@ -134,6 +145,7 @@ func isMergePreview(ref string) bool {
 type fetch struct {
 	request  smarthttp.Request
 	optional []magpie.Hash // named by an event; they may be gone
+	since    time.Time     // from when on they are asked for; zero if there are none
 }
 
 func (f fetch) empty() bool { return len(f.request.Wants) == 0 && len(f.optional) == 0 }

@@ -1,11 +1,13 @@
 package perimeter
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"magpie"
+	"magpie/internal/bitbucket"
 	"magpie/internal/bitbucketsim"
 	"magpie/internal/store"
 )
@@ -44,6 +46,15 @@ func TestSyncAfterRemoveWasClicked(t *testing.T) {
 		}
 		if n := b.count("SELECT count(*) FROM repo WHERE monitored"); n != 0 {
 			t.Errorf("%d repositories are monitored, want none", n)
+		}
+		sealed := must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(b.ctx, i.ID) }))
+		b.write(func(tx *store.Tx) error { return tx.DeleteSchedule(b.ctx, syncSchedule(i.ID)) })
+		why := &lostPermission{why: lost(i, "it lost its permission", "give it back")}
+		if err := b.limp(b.ctx, i, bitbucket.Instance{}, sealed, why); magpie.KindOf(err) != magpie.KindConflict {
+			t.Errorf("noting a lost permission: %v, want a conflict", err)
+		}
+		if n := b.count("SELECT count(*) FROM schedule WHERE name LIKE 'perimeter.sync:%'"); n != 0 {
+			t.Error("an integration that is being removed is scheduled again")
 		}
 		b.write(func(tx *store.Tx) error {
 			done, err := b.finishSync(b.ctx, tx, i, time.Now().Add(time.Hour), nil, magpie.Errorf(magpie.KindConflict, "being removed"))
@@ -146,6 +157,100 @@ func TestOldTracesAreForgotten(t *testing.T) {
 			if gone, all := b.count("SELECT count(*) FROM "+table+" WHERE id = 'old'"), b.count("SELECT count(*) FROM "+table); gone != 0 || all != want {
 				t.Errorf("%d rows of %s are kept, %d of them old, want %d and none", all, table, gone, want)
 			}
+		}
+	})
+}
+
+// A sync that was asked for while one failed comes with the next attempt, a minute later, and not again and again at once.
+func TestFailedSyncIsNotRepeatedAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		sealed := must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(b.ctx, i.ID) }))
+		began := b.clock.now()
+		b.write(func(tx *store.Tx) error { return tx.WantSync(b.ctx, i.ID, began.Add(time.Second)) })
+		finish := func(sealed []byte, trouble error) (done bool) {
+			b.write(func(tx *store.Tx) (err error) {
+				done, err = b.finishSync(b.ctx, tx, i, began, sealed, trouble)
+				return err
+			})
+			return done
+		}
+		down := magpie.Errorf(magpie.KindUnavailable, "Bitbucket does not answer")
+		if !finish(sealed, down) {
+			t.Error("a sync that failed is repeated at once")
+		}
+		if got := b.integrationRow(i.ID); got.SyncError != "Bitbucket does not answer" {
+			t.Errorf("the trouble is not stored: %+v", got)
+		}
+		if due := must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]string, error) {
+			return tx.DueSchedules(b.ctx, b.clock.now().Add(retryEvery))
+		})); len(due) == 0 || due[0] != syncSchedule(i.ID) {
+			t.Errorf("due within a minute: %v, want the sync", due)
+		}
+		if finish([]byte("replaced"), down) {
+			t.Error("a sync that failed with the old token is not repeated with the new one")
+		}
+		if finish(sealed, nil) {
+			t.Error("a sync that was asked for while another one ran is forgotten")
+		}
+	})
+}
+
+// A webhook that Bitbucket says is nowhere, although it lists the repository, asks for one more sync and not for one after
+// the other.
+func TestNotFoundDoesNotSyncForEver(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		r := b.repo("ALPHA/one")
+		b.sim.SetFailures(bitbucketsim.Failure{Share: 1, Status: 404, Path: "/projects/ALPHA/repos/one/webhooks"})
+		b.write(func(tx *store.Tx) error {
+			_, err := tx.SetRepoHook(b.ctx, r.ID, true, magpie.HookFailed, "")
+			return err
+		})
+		const syncs = `SELECT count(*) FROM river_job WHERE kind = 'perimeter_sync'`
+		before := b.count(syncs)
+		must(0, b.SyncNow(b.ctx, owner, i.ID))
+		b.eventually("two syncs", func() bool { return b.count(syncs) >= before+2 && b.jobsIdle() })
+		for range 20 { // further ones would follow within milliseconds
+			time.Sleep(10 * time.Millisecond)
+			b.eventually("idle jobs", b.jobsIdle)
+		}
+		if n := b.count(syncs) - before; n > 3 {
+			t.Errorf("%d syncs, want the one that was asked for and one more", n)
+		}
+	})
+}
+
+// A repository whose contents can't be had can be deselected: its webhook is taken away.
+func TestDeselectWithoutHTTPHosting(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		r := b.repo("ALPHA/one")
+		must(0, b.sim.SetRepoHTTPHosting(int(r.RemoteID), false))
+		b.sync(i.ID)
+		if got := b.row(r.ID); got.State != magpie.RepoUnavailable {
+			t.Fatalf("the repository is %s", got.State)
+		}
+		must(0, b.SetMonitored(b.ctx, owner, []magpie.RepoID{r.ID}, false))
+		b.eventually("the end of its webhook", func() bool { return len(b.hooksOf(r.RemoteID)) == 0 })
+	})
+}
+
+// A repository that was renamed is looked at: scans of its pushes may have ended under the old name.
+func TestRenamedIsLookedAt(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		renamed := b.repo("ALPHA/two")
+		must(0, b.sim.Rename(int(renamed.RemoteID), "Other"))
+		b.sync(i.ID)
+		b.looks.mu.Lock()
+		defer b.looks.mu.Unlock()
+		if !slices.Equal(b.looks.again, []magpie.RepoID{renamed.ID}) {
+			t.Errorf("looks at %v, want one at what was renamed", b.looks.again)
 		}
 	})
 }

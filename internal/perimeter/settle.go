@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,7 +70,7 @@ func (s *Service) workSettle(ctx context.Context, run *queue.Run[settleJob]) err
 }
 
 func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo magpie.Repo, i magpie.Integration) error {
-	if i.State.Waits() || repo.State == magpie.RepoDeleted || repo.State == magpie.RepoUnavailable {
+	if i.State.Waits() || !askable(repo) {
 		return complete(ctx, s.opts.DB, run) // the sync that sees this change adds a new job
 	}
 	if i.Removing && repo.Monitored {
@@ -95,6 +96,15 @@ func (s *Service) settle(ctx context.Context, run *queue.Run[settleJob], repo ma
 		return t.failed(ctx, err)
 	}
 	return nil
+}
+
+// askable reports whether it makes sense to ask Bitbucket for a repository's webhooks. Where only its contents can't be had,
+// a webhook can still be taken away.
+func askable(r magpie.Repo) bool {
+	if r.State == magpie.RepoUnavailable {
+		return !r.Monitored && !strings.HasPrefix(r.StateReason, outOfReach)
+	}
+	return r.State != magpie.RepoDeleted
 }
 
 // task is one attempt at one hook.
@@ -364,6 +374,9 @@ func (t task) failed(ctx context.Context, trouble error) error {
 	}
 	return t.storeBecause(ctx, state, why, func(tx *store.Tx) error {
 		if kind == magpie.KindNotFound { // renamed or deleted
+			if why == t.repo.HookReason { // a sync that looked for it changed nothing; another one at once would not either
+				return nil
+			}
 			return t.wantSync(ctx, tx, t.i.ID)
 		}
 		looked, err := tx.RepoLooked(ctx, t.repo.ID)

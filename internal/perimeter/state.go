@@ -86,6 +86,9 @@ func (s *Service) sweepAfterToken(ctx context.Context, tx *store.Tx) error {
 // limp stores that a Bitbucket answered, but that the token lost a permission without which part of the work is undone.
 func (s *Service) limp(ctx context.Context, i magpie.Integration, instance bitbucket.Instance, sealed []byte, lost *lostPermission) error {
 	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		if _, err := liveIntegration(ctx, tx, i.ID); err != nil {
+			return err // it shall not get a schedule again
+		}
 		if same, err := sameToken(ctx, tx, i.ID, sealed); err != nil || !same {
 			return err
 		}

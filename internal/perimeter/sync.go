@@ -67,7 +67,8 @@ func (s *Service) workSync(ctx context.Context, run *queue.Run[syncJob]) error {
 }
 
 // finishSync stores how a sync ended, and reports whether that was the last one wanted. After trouble the next one is due
-// sooner. Trouble with a token that was replaced since the sync began says nothing about the integration.
+// sooner, and whatever was asked for meanwhile waits for it: repeated at once it would most likely fail again. Trouble with
+// a token that was replaced since the sync began says nothing about the integration.
 func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integration, wanted time.Time, sealed []byte, trouble error) (bool, error) {
 	_, err := liveIntegration(ctx, tx, i.ID)
 	if kind := magpie.KindOf(err); kind == magpie.KindNotFound || kind == magpie.KindConflict {
@@ -86,11 +87,19 @@ func (s *Service) finishSync(ctx context.Context, tx *store.Tx, i magpie.Integra
 			return false, err
 		}
 	}
-	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)
-	if err != nil || trouble == nil {
-		return done, err
+	same := false
+	if trouble != nil {
+		if same, err = sameToken(ctx, tx, i.ID, sealed); err != nil {
+			return false, err
+		}
 	}
-	if same, err := sameToken(ctx, tx, i.ID, sealed); err != nil || !same {
+	if same {
+		if wanted, err = tx.SyncWanted(ctx, i.ID); err != nil {
+			return false, err
+		}
+	}
+	done, err := tx.FinishSync(ctx, i.ID, wanted, s.opts.Now(), text)
+	if err != nil || !same {
 		return done, err
 	}
 	retry, err := s.setTrouble(ctx, tx, i.ID, trouble)
@@ -286,40 +295,52 @@ func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
 }
 
 // settleAll adds a job for each hook that is not known to be as it should, and for some of those that were not checked for
-// long, since people delete and change webhooks.
+// long, since people delete and change webhooks. Each transaction is short, so that events need not wait to be stored.
 func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error {
-	after := magpie.RepoID("")
-	for {
-		last := false
+	for after := magpie.RepoID(""); ; {
+		ids, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.RepoID, error) {
+			return tx.ReposToSettle(ctx, id, s.hookPrefix(), after, settleBatch)
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.settleEach(ctx, ids); err != nil {
+			return err
+		}
+		if len(ids) < settleBatch {
+			break
+		}
+		after = ids[len(ids)-1]
+	}
+	old, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.RepoID, error) {
+		hooks, err := tx.CountHooks(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return tx.ReposToCheck(ctx, id, s.opts.Now().Add(-checkEvery), s.checkShare(hooks))
+	})
+	if err != nil {
+		return err
+	}
+	return s.settleEach(ctx, old)
+}
+
+// settleEach adds a job for each of some hooks.
+func (s *Service) settleEach(ctx context.Context, ids []magpie.RepoID) error {
+	for batch := range slices.Chunk(ids, settleBatch) {
 		err := s.opts.DB.Write(ctx, func(tx *store.Tx) error {
-			ids, err := tx.ReposToSettle(ctx, id, s.hookPrefix(), after, settleBatch)
-			if err != nil {
-				return err
-			}
-			if last = len(ids) < settleBatch; last {
-				hooks, err := tx.CountHooks(ctx, id)
-				if err != nil {
-					return err
-				}
-				old, err := tx.ReposToCheck(ctx, id, s.opts.Now().Add(-checkEvery), s.checkShare(hooks))
-				if err != nil {
-					return err
-				}
-				ids = append(ids, old...)
-			} else {
-				after = ids[len(ids)-1]
-			}
-			for _, repo := range ids {
+			for _, repo := range batch {
 				if err := enqueueSettle(ctx, tx, repo); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		if err != nil || last {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // checkShare returns how many of so many webhooks one sync checks, so that each is checked within checkWithin.

@@ -136,8 +136,8 @@ func (p *pass) takeRepo(ctx context.Context, tx *store.Tx, project magpie.Projec
 
 // follow does what a change at Bitbucket makes necessary for a repository that is watched. After a change of name its
 // webhook is looked for: while the new name was not known, another repository may have got the old one. What could be
-// read before, or can again, is compared: events may have been lost. An archived repository keeps the webhook it has,
-// which tells nothing until it is brought back, and then at once.
+// read before, or can again, is compared: events may have been lost, or their scans have ended under the old name. An
+// archived repository keeps the webhook it has, which tells nothing until it is brought back, and then at once.
 func (p *pass) follow(ctx context.Context, tx *store.Tx, old, r magpie.Repo) error {
 	renamed := old.ProjectKey != r.ProjectKey || old.Slug != r.Slug
 	back := old.State != magpie.RepoAvailable && r.State == magpie.RepoAvailable
@@ -146,7 +146,7 @@ func (p *pass) follow(ctx context.Context, tx *store.Tx, old, r magpie.Repo) err
 			return err
 		}
 	}
-	if !back && !(old.State == magpie.RepoAvailable && r.State == magpie.RepoArchived) {
+	if !back && !renamed && !(old.State == magpie.RepoAvailable && r.State == magpie.RepoArchived) {
 		return nil
 	}
 	looked, err := tx.RepoLooked(ctx, r.ID)

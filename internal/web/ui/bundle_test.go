@@ -76,6 +76,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.opts = Options{
 		DB: db, Access: w.access, Incidents: incidents, Perimeter: watch, Scans: scans, Rule: testRule, LineURL: bitbucket.LineURL,
+		SyncEvery: 15 * time.Minute, SweepEvery: time.Hour, InsightKey: "magpie.1a2b3c4d",
 		PublicURL: publicURL, Version: "test", Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	handler, err := New(w.opts)

@@ -109,7 +109,7 @@ func coverageView(f frame, p coveragePage) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = pageHead("Coverage", "What was scanned, up to which commit and when: for each monitored repository and ref.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pageHead("Coverage", "Up to which commit every monitored ref was scanned, and when.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

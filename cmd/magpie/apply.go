@@ -73,6 +73,11 @@ func (c *applyCommand) client(p *process) (*apply.Client, error) {
 	if err != nil || address.Host == "" || address.Scheme != "https" && address.Scheme != "http" {
 		return nil, &magpie.Error{Kind: magpie.KindInvalid, Field: "--server", Message: "this is not an address", Hint: "write it as https://magpie.example.com"}
 	}
+	if address.User != nil || address.RawQuery != "" || address.Fragment != "" {
+		return nil, &magpie.Error{
+			Kind: magpie.KindInvalid, Field: "--server", Message: "the address holds more than scheme, host and path", Hint: "credentials belong into the file of --token-file",
+		}
+	}
 	if address.Scheme == "http" && !isLoopback(address.Hostname()) {
 		return nil, &magpie.Error{
 			Kind: magpie.KindInvalid, Field: "--server", Message: "tokens are not sent unencrypted to another machine", Hint: "give the server a certificate and use https",

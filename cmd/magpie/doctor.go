@@ -65,30 +65,35 @@ func (c *doctorCommand) Run(p *process) error {
 // report prints one line about a part, and what to do if there is trouble.
 func (x *examination) report(part string, err error, fine string) {
 	if err == nil {
-		fmt.Fprintf(x.process.stdout, "ok       %s: %s\n", part, fine)
+		x.line("ok       %s: %s", part, fine)
 		return
 	}
 	x.broken++
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		for _, problem := range problems {
-			fmt.Fprintf(x.process.stdout, "BROKEN   %s: %s: %s\n", part, problem.Field, problem.Message)
+			x.line("BROKEN   %s: %s: %s", part, problem.Field, problem.Message)
 			x.hint(problem)
 		}
 		return
 	}
 	e, ok := errors.AsType[*magpie.Error](err)
 	if !ok || e.Kind == magpie.KindInternal {
-		fmt.Fprintf(x.process.stdout, "BROKEN   %s: %v\n", part, err)
+		x.line("BROKEN   %s: %v", part, err)
 		return
 	}
-	fmt.Fprintf(x.process.stdout, "BROKEN   %s: %s\n", part, e.Message)
+	x.line("BROKEN   %s: %s", part, e.Message)
 	x.hint(e)
 }
 
 func (x *examination) hint(e *magpie.Error) {
 	if e.Hint != "" {
-		fmt.Fprintf(x.process.stdout, "         → %s\n", e.Hint)
+		x.line("         → %s", e.Hint)
 	}
+}
+
+// line prints one line. Names and reasons in it come from outside, so it must be none that steers a terminal.
+func (x *examination) line(format string, args ...any) {
+	fmt.Fprintln(x.process.stdout, magpie.Printable(fmt.Sprintf(format, args...)))
 }
 
 // exists reports whether there is a database to look at. One on a server is always looked at.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -101,8 +102,17 @@ func printError(w io.Writer, err error) {
 	if ok && e.Field != "" && e == err {
 		text = e.Field + ": " + text
 	}
-	fmt.Fprintf(w, "magpie: %s\n", text)
+	fmt.Fprintf(w, "magpie: %s\n", printable(text))
 	if ok && e.Hint != "" {
-		fmt.Fprintf(w, "        %s\n", e.Hint)
+		fmt.Fprintf(w, "        %s\n", printable(e.Hint))
 	}
+}
+
+// printable is magpie.Printable for a text that may have several lines: errors tell what servers say.
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = magpie.Printable(line)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -49,6 +49,11 @@ func TestPrintError(t *testing.T) {
 		t.Errorf("printed %q, want %q", out.String(), want)
 	}
 	out.Reset()
+	printError(&out, &magpie.Error{Kind: magpie.KindInvalid, Message: "no \x1b[2J\u202e", Hint: "try\n\x9b"})
+	if got, want := out.String(), "magpie: no \uFFFD[2J\uFFFD\n        try\n\uFFFD\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+	out.Reset()
 	printError(&out, errSecretsFound)
 	if out.Len() > 0 {
 		t.Errorf("printed %q about found secrets, want nothing", out.String())
@@ -75,6 +80,33 @@ func TestRun(t *testing.T) {
 		p := &process{ctx: context.Background(), stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
 		if got := run(p, strings.Fields(tc.args)); got != tc.status || !strings.Contains(out.String(), tc.out) || !strings.Contains(errs.String(), tc.errs) {
 			t.Errorf("magpie %s: status %d, printed %q and %q; want %d, %q, %q", tc.args, got, out.String(), errs.String(), tc.status, tc.out, tc.errs)
+		}
+	}
+}
+
+// TestDoctorLines wants foreign names to stay on the line in which they are told, and to steer no terminal.
+func TestDoctorLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	x := &examination{process: &process{stdout: &out}}
+	x.report("Bitbucket", nil, "token of \x1b[8mrobin\nok       all")
+	x.report("Bitbucket", magpie.Errorf(magpie.KindForbidden, "not PRJ/\x1b]0;x\aone"), "")
+	want := "ok       Bitbucket: token of \uFFFD[8mrobin\uFFFDok       all\nBROKEN   Bitbucket: not PRJ/\uFFFD]0;x\uFFFDone\n"
+	if got := out.String(); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
+// TestApplyServer wants addresses to which a token must not be sent, or that hold one, to be refused without repeating them.
+func TestApplyServer(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"http://magpie.example.com", "ftp://127.0.0.1", "magpie.example.com", "https://", "https://robin:" + "hush@magpie.example.com", "http://" + "hush@127.0.0.1:8080",
+		"https://magpie.example.com?t=" + "hush", "https://magpie.example.com/%zz" + "hush",
+	} {
+		c := applyCommand{Server: address}
+		if _, err := c.client(&process{environ: []string{apiTokenEnv + "=made-up"}}); magpie.KindOf(err) != magpie.KindInvalid || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: got %v, want it refused", address, err)
 		}
 	}
 }

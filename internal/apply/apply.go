@@ -58,15 +58,18 @@ func Run(ctx context.Context, o Options) (changes int, err error) {
 }
 
 // note prints something that is no change.
-func (r *run) note(format string, args ...any) {
-	fmt.Fprintf(r.Out, "! "+format+"\n", args...)
+func (r *run) note(format string, args ...any) { r.line('!', fmt.Sprintf(format, args...)) }
+
+// line prints one line. Names and reasons in it come from Bitbucket, so it must be none that steers a terminal.
+func (r *run) line(sign byte, text string) {
+	fmt.Fprintf(r.Out, "%c %s\n", sign, magpie.Printable(text))
 }
 
 // carryOut prints changes and makes them. It reports whether all of them worked.
 func (r *run) carryOut(ctx context.Context, changes []change) bool {
 	fine := true
 	for _, c := range changes {
-		fmt.Fprintf(r.Out, "%c %s\n", c.sign, c.text)
+		r.line(c.sign, c.text)
 		r.changes++
 		if r.DryRun {
 			continue

@@ -117,7 +117,7 @@ func refusal(status int, raw []byte) error {
 		e.Kind, e.Message = magpie.KindUnavailable, fmt.Sprintf("the server answers with status %d and no reason", status)
 		return e
 	}
-	e.Message = doc.Detail
+	e.Message = magpie.Printable(doc.Detail)
 	if len(doc.Errors) > 0 {
 		e.Field = doc.Errors[0].Location
 	}
@@ -134,10 +134,13 @@ func refusal(status int, raw []byte) error {
 	return e
 }
 
+// maxPages is more than any list has.
+const maxPages = 10_000
+
 // list reads all pages of a list.
 func list[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
 	var all []T
-	for {
+	for range maxPages {
 		var page struct {
 			Items []T    `json:"items"`
 			Next  string `json:"next"`
@@ -151,6 +154,7 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 		}
 		query.Set("cursor", page.Next)
 	}
+	return nil, magpie.Errorf(magpie.KindUnavailable, "%s sends a list that does not end", c.Base)
 }
 
 func (c *Client) integrations(ctx context.Context) ([]integrationState, error) {

@@ -130,7 +130,7 @@ func (f *File) syntax(err error) error {
 		line, _ = strconv.Atoi(parts[1])
 		key, message = parts[2], parts[3]
 	}
-	if strings.HasSuffix(strings.ToLower(key), "token") {
+	if strings.Contains(strings.ToLower(key), "token") && !strings.HasPrefix(message, "incompatible types") {
 		message = "this line is not well formed"
 	}
 	return &magpie.Error{Kind: magpie.KindInvalid, Message: fmt.Sprintf("%s:%d: %s", f.Name, line, message)}
@@ -277,10 +277,16 @@ func asUTC(t time.Time) time.Time {
 	return t.UTC()
 }
 
+// variable is what names of environment variables look like, and tokens don't.
+var variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
 // token reads an integration's access token.
 func (f *File) token(i Integration, environ func(string) string) (magpie.Secret, error) {
 	if i.TokenEnv != "" {
 		text := strings.TrimSpace(environ(i.TokenEnv))
+		if text == "" && !variable.MatchString(i.TokenEnv) { // and may be the token itself
+			return magpie.Secret{}, f.problem(i.at, "token_env", "this is not the name of an environment variable that is set", "a name such as BITBUCKET_TOKEN belongs here, and the token into the variable")
+		}
 		if text == "" {
 			return magpie.Secret{}, f.problem(i.at, "token_env", "the environment variable "+i.TokenEnv+" is not set", "")
 		}

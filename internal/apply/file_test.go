@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"magpie"
 )
 
 const sample = `# What we watch.
@@ -118,5 +120,24 @@ func TestTokens(t *testing.T) {
 	}
 	if _, err := f.token(f.Integrations[1], func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), ":17: token_env: the environment variable GIT_TOKEN is not set") {
 		t.Errorf("without the variable: %v", err)
+	}
+}
+
+// A token that somebody puts where it does not belong must not be repeated in an error, which ends up in a pipeline's log.
+func TestErrorsDoNotRepeatTokens(t *testing.T) {
+	nothing := func(string) string { return "" }
+	for _, token := range []string{"BBDC-" + "MDEyMzQ1Njc4OTAx", "MDEyMzQ1Njc4OTAx" + "abcdefgh", "9DEyMzQ1Njc4OTAx" + "abcdefgh", "99999999999999999999" + "99", "truE" + "MzQ1Njc4OTAx", "inf" + "MzQ1Njc4OTAx"} {
+		for _, line := range []string{
+			`token = "%s"`, `token = %s`, `token: %s`, `token_file = "%s"`, `token_file = %s`, `token_env = "%s"`, `token_env = %s`, `token_env = ["%s"]`,
+			`token_env = "x" "%s"`, `token = "%s`, `token_env = "%s`, `autoscan = "%s"`, `token_expires = %s`, `token_expires = "%s"`,
+		} {
+			f, err := Parse(filepath.Join(t.TempDir(), "bitbucket.toml"), "[[integration]]\nurl = \"https://bitbucket.example.com\"\n"+fmt.Sprintf(line, token)+"\n")
+			if err == nil {
+				_, err = f.token(f.Integrations[0], nothing)
+			}
+			if err == nil || strings.Contains(err.Error(), token) || strings.Contains(magpie.Explain(err), token) {
+				t.Errorf(line+": got %v, want an error that does not repeat it", token, err)
+			}
+		}
 	}
 }

@@ -90,6 +90,18 @@ func TestPlanProjects(t *testing.T) {
 	}
 }
 
+// Names and reasons come from Bitbucket, where many people can choose them.
+func TestLinesDoNotSteerTerminals(t *testing.T) {
+	var out bytes.Buffer
+	r := &run{Options: Options{Out: &out, DryRun: true}}
+	r.note("%s: %s", "https://bitbucket.example.com", "gone\n+ connect \x1b[2J\u202eelsewhere")
+	r.carryOut(t.Context(), []change{{'+', "monitor PRJ/\x1b]0;x\x07one\r", "", nil}})
+	want := "! https://bitbucket.example.com: gone\uFFFD+ connect \uFFFD[2J\uFFFDelsewhere\n+ monitor PRJ/\uFFFD]0;x\uFFFDone\uFFFD\n"
+	if got := out.String(); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
 func TestPlanRepos(t *testing.T) {
 	f := sampleFile(t)
 	r := &run{Options: Options{File: f}}

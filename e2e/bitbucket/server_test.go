@@ -26,11 +26,9 @@ import (
 	"magpie/internal/mail/mailcatcher"
 )
 
-var (
-	buildFlags []string
-	// binary is the program under test.
-	binary string
-)
+// binary is the program under test. It is built without the race detector, which the scripts of package e2e and the tests
+// of each package have: this is many servers at once.
+var binary string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "magpie-checklist-")
@@ -38,7 +36,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "magpie")
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "../../cmd/magpie")...)
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/magpie")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the binary:", err)

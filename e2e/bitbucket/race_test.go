@@ -1,5 +1,0 @@
-//go:build race
-
-package bitbucket
-
-func init() { buildFlags = append(buildFlags, "-race") }

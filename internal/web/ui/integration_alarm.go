@@ -39,7 +39,7 @@ func inGrace(i magpie.Integration) bool {
 func stateNote(i magpie.Integration) string {
 	switch {
 	case i.State == magpie.IntegrationTokenInvalid:
-		return "Everything found so far stays, and nothing that is pushed is lost: it waits. Submit a new token below; what was pushed meanwhile is caught up."
+		return "Everything found so far stays, and nothing that is pushed is lost: it waits. Submit a new token; what was pushed meanwhile is caught up."
 	case i.State == magpie.IntegrationNoLicence:
 		return "Give " + i.TokenUser + " a licence in Bitbucket, or submit another user's token. It is asked again by itself, and what was pushed meanwhile is caught up."
 	case i.State == magpie.IntegrationNoPermission:

@@ -3,6 +3,7 @@ package ui
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ func TestIntegrationStates(t *testing.T) {
 	w := newWorld(t).people().bitbucket()
 	b, member := w.as(w.manager), w.as(w.member)
 	settings, base := "/settings/integrations/bitbucket", "/settings/integrations/bitbucket/"+string(w.integration.ID)
+	w.repo("APP", "one", nil)
+	w.repo("APP", "two", nil)
 	set := func(state magpie.IntegrationState, why string) {
 		w.write(func(tx *store.Tx) error {
 			_, err := tx.SetIntegrationState(w.ctx, w.integration.ID, state, why, time.Now())
@@ -37,6 +40,10 @@ func TestIntegrationStates(t *testing.T) {
 			b.get(path).want(t, http.StatusOK).has(t, c.banner)
 		}
 		member.get("/perimeter").want(t, http.StatusOK).has(t, c.banner)
+		perimeter := w.as(w.manager).get("/perimeter").want(t, http.StatusOK).has(t, `class="reason">Bitbucket said so.`)
+		if n := strings.Count(perimeter.body, "Bitbucket said so."); n != 1 {
+			t.Errorf("%s: the perimeter says %d times why, want once", c.state, n)
+		}
 	}
 	set(magpie.IntegrationActive, "")
 

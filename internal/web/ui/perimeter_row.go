@@ -52,17 +52,14 @@ func (row repoRow) stateBadge() (badge, bool) {
 	}
 }
 
-// trouble says why a repository can't be watched, and what to do about it.
+// trouble says why a repository can't be watched, and what to do about it. What concerns all repositories of an integration,
+// such as a dead token, its own row says once.
 func trouble(r magpie.Repo, i magpie.Integration) (reason, remedy string) {
 	switch {
 	case r.State == magpie.RepoDeleted:
 		return "", "It is gone at Bitbucket. Its incidents stay. One that is created anew under its name is another repository."
 	case r.State == magpie.RepoUnavailable:
 		return sentence(r.StateReason), unavailableRemedy(r.StateReason, i)
-	case r.Monitored && i.State == magpie.IntegrationTokenInvalid:
-		return "Bitbucket refuses the integration's token", "Submit a new token in the Bitbucket settings; what was pushed meanwhile is caught up."
-	case r.Monitored && i.State == magpie.IntegrationNoLicence:
-		return "Bitbucket lets the token's user in no more for want of a licence", "Give " + i.TokenUser + " a licence in Bitbucket; what was pushed meanwhile is caught up."
 	case r.Monitored && r.Hook == magpie.HookFailed:
 		return sentence(r.HookReason), hookRemedy(r.HookReason, i)
 	case r.Monitored && r.History == magpie.HistoryFailed:
@@ -105,7 +102,7 @@ func hookRemedy(reason string, i magpie.Integration) string {
 func insightsRemedy(reason string, i magpie.Integration) string {
 	const again = "The next push tries it again; what a report would say is on the page of incidents."
 	switch text := strings.ToLower(reason); {
-	case strings.Contains(text, "permission"), strings.Contains(text, "allowed"), strings.Contains(text, "403"), strings.Contains(text, "forbid"):
+	case strings.Contains(text, "permission"), strings.Contains(text, "permitted"), strings.Contains(text, "allowed"), strings.Contains(text, "403"), strings.Contains(text, "forbid"):
 		return "Give " + i.TokenUser + " Write on the project's repositories, and its token that permission. " + again
 	default:
 		return again

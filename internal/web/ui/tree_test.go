@@ -62,8 +62,8 @@ func TestPerimeterTree(t *testing.T) {
 func TestReasonsOnThePerimeter(t *testing.T) {
 	t.Parallel()
 	i := magpie.Integration{TokenUser: "magpie-bot", State: magpie.IntegrationActive}
-	dead, unlicensed := i, i
-	dead.State, unlicensed.State = magpie.IntegrationTokenInvalid, magpie.IntegrationNoLicence
+	dead := i
+	dead.State = magpie.IntegrationTokenInvalid
 	watched := func(change func(*magpie.Repo)) magpie.Repo {
 		r := magpie.Repo{State: magpie.RepoAvailable, Monitored: true, Hook: magpie.HookInstalled, History: magpie.HistoryDone}
 		change(&r)
@@ -85,8 +85,7 @@ func TestReasonsOnThePerimeter(t *testing.T) {
 		"no http":      {out("HTTP hosting is off"), i, "HTTP hosting", "switch on HTTP(S) hosting"},
 		"out of reach": {out("out of the token's reach"), i, "reach", "Give magpie-bot Admin"},
 		"other":        {out("something new"), i, "Something new", "looked at again"},
-		"dead token":   {watched(func(*magpie.Repo) {}), dead, "refuses the integration's token", "new token"},
-		"no licence":   {watched(func(*magpie.Repo) {}), unlicensed, "licence", "Give magpie-bot a licence"},
+		"dead token":   {watched(func(*magpie.Repo) {}), dead, "", ""}, // the integration's row says it once
 		"forbidden hook": {watched(func(r *magpie.Repo) {
 			r.Hook, r.HookReason = magpie.HookFailed, "the token may not administer this repository"
 		}), i, "may not administer", "Give magpie-bot Admin"},

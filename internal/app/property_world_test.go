@@ -206,26 +206,26 @@ func (w *world) sweep() error {
 	return w.idle()
 }
 
-// idle waits until no job is left. Jobs that wait for a later try get it now.
+// idle waits until no job is left. When only jobs are left that wait for a later try they get it at once; not before, or
+// those that wait for their repository's turn would take the time of the one whose turn it is.
 func (w *world) idle() error {
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
-		n := 0
-		err := w.write(func(tx *store.Tx) error {
-			return storetest.Exec(w.ctx, tx, `UPDATE river_job SET state = 'available', scheduled_at = created_at WHERE state IN ('scheduled', 'retryable')`)
-		})
-		if err == nil {
-			w.mu.RLock()
-			n, err = storetest.UnfinishedJobs(w.ctx, w.app.DB)
-			w.mu.RUnlock()
+		left, err := query(w, func(s interface{ Scan(...any) error }) (n [2]int, err error) { return n, s.Scan(&n[0], &n[1]) },
+			`SELECT count(*), coalesce(sum(CASE WHEN state IN ('scheduled', 'retryable') THEN 1 ELSE 0 END), 0) FROM river_job
+			WHERE state IN ('available', 'pending', 'running', 'retryable', 'scheduled') AND kind <> $1`, "none")
+		if err == nil && left[0][0] > 0 && left[0][0] == left[0][1] {
+			err = w.write(func(tx *store.Tx) error {
+				return storetest.Exec(w.ctx, tx, `UPDATE river_job SET state = 'available', scheduled_at = created_at WHERE state IN ('scheduled', 'retryable')`)
+			})
 		}
 		switch {
 		case err != nil:
 			return fmt.Errorf("waiting for the jobs to end: %w", err)
-		case n == 0:
+		case left[0][0] == 0:
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("%d jobs have not ended after 3 minutes", n)
+			return fmt.Errorf("%d jobs have not ended after 5 minutes", left[0][0])
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -226,3 +226,60 @@ func TestDefaultBranchChanges(t *testing.T) {
 		}
 	})
 }
+
+// A history scan waits for the new name of a repository that was renamed.
+func TestHistoryWaitsForTheNewName(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		url := func(url string) {
+			r := b.row()
+			r.CloneURL = url
+			b.write(func(tx *store.Tx) error { return tx.PutRepo(t.Context(), r, "") })
+		}
+		now := b.row().CloneURL
+		url(b.sim.URL() + "/scm/prj/renamed.git")
+		b.write(func(tx *store.Tx) error { _, err := b.scans.RequestHistory(t.Context(), tx, b.repo); return err })
+		b.eventually("a first attempt", func() bool { return b.triedAgain("scan_history") > 0 || b.row().History == magpie.HistoryFailed })
+		url(now)
+		b.settle()
+		if got := b.occurrences(); len(got) != 1 || b.row().History != magpie.HistoryDone {
+			t.Errorf("occurrences %q, the history is %s", got, b.row().History)
+		}
+	})
+}
+
+// A scan that is under way when its repository is deselected ends within seconds, whatever it waits for, and leaves
+// nothing; when the repository is selected again it is made anew.
+func TestDeselectedWhileItIsScanned(t *testing.T) {
+	each(t, []bitbucketsim.Commit{{Files: map[string]string{"old.txt": key("old")}}}, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		b.sim.HangRequests(1)
+		t.Cleanup(b.sim.ReleaseHung)
+		var id magpie.ScanID
+		b.write(func(tx *store.Tx) (err error) { id, err = b.scans.RequestHistory(t.Context(), tx, b.repo); return err })
+		state := func() magpie.ScanState {
+			v, err := store.Query(t.Context(), b.db, func(tx *store.Tx) (magpie.Scan, error) { return tx.Scan(t.Context(), id) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v.State
+		}
+		b.eventually("a running scan", func() bool { return state() == magpie.ScanRunning })
+		b.write(func(tx *store.Tx) error { // as the perimeter does
+			if _, err := tx.SetRepoMonitored(t.Context(), b.repo, false); err != nil {
+				return err
+			}
+			return tx.DropQueued(t.Context(), b.repo, "the repository is no longer monitored", time.Now())
+		})
+		b.settle() // although nothing answers
+		if got := state(); got != magpie.ScanCanceled || b.row().History != magpie.HistoryNone {
+			t.Errorf("the scan is %s and the history %s, want canceled and none", got, b.row().History)
+		}
+		b.sim.HangRequests(0)
+		b.sim.ReleaseHung()
+		b.write(func(tx *store.Tx) error { _, err := tx.SetRepoMonitored(t.Context(), b.repo, true); return err })
+		b.firstLook(true)
+		if got := b.occurrences(); len(got) != 1 {
+			t.Errorf("occurrences %q, want one", got)
+		}
+	})
+}

@@ -203,10 +203,15 @@ func keepBaseline(ctx context.Context, tx *store.Tx, r record) error {
 }
 
 // failed handles an attempt that did not succeed: the scan stays open for the next attempt, which the error's kind
-// decides about, or ends as failed.
+// decides about, or ends as failed. A history scan waits for what is not found, since nobody would ask for it again: the
+// repository was renamed, or a ref was moved between the listing and the fetch. Where it is gone for good, the sync that
+// notices ends the scan.
 func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last bool) error {
 	if ctx.Err() != nil { // the process is stopping, or the attempt took too long; nothing to say about the repository
 		return cause
+	}
+	if v.Kind == magpie.ScanHistory && magpie.KindOf(cause) == magpie.KindNotFound {
+		cause = &magpie.Error{Kind: magpie.KindUnavailable, Message: magpie.Explain(cause), Err: cause}
 	}
 	final := last
 	switch magpie.KindOf(cause) {

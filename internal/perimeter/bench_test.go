@@ -367,3 +367,9 @@ func (b *bench) rest(method string, r magpie.Repo, path, body string) string {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// available returns the projects that an integration can have installed.
+func (b *bench) available(id magpie.IntegrationID) []magpie.Project {
+	b.Helper()
+	return must(store.Query(b.ctx, b.db, func(tx *store.Tx) ([]magpie.Project, error) { return tx.Projects(b.ctx, id) }))
+}

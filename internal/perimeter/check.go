@@ -10,6 +10,8 @@ import (
 
 	"magpie"
 	"magpie/internal/bitbucket"
+	"magpie/internal/seal"
+	"magpie/internal/store"
 )
 
 // Probe is what can be known about a Bitbucket and a token before they are connected.
@@ -86,6 +88,23 @@ func (s *Service) Check(ctx context.Context, mode magpie.Mode, rawURL string, to
 	expires, known := s.tokenExpiry(ctx, c)
 	p.TokenExpires, p.TokenNeverExpires = expires, known && expires.IsZero()
 	return p, nil
+}
+
+// Recheck does what Check does for a connected integration, with the token that is stored. It changes nothing.
+func (s *Service) Recheck(ctx context.Context, id magpie.IntegrationID) (Probe, error) {
+	i, err := s.integration(ctx, id)
+	if err != nil {
+		return Probe{}, err
+	}
+	sealed, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]byte, error) { return tx.IntegrationToken(ctx, id) })
+	if err != nil {
+		return Probe{}, err
+	}
+	token, err := s.opts.Keys.Open(seal.Credentials, tokenPlace(id), sealed)
+	if err != nil {
+		return Probe{}, err
+	}
+	return s.Check(ctx, i.Mode, i.BaseURL, token)
 }
 
 // checkTokenText refuses what can't be a token before it is sent anywhere.

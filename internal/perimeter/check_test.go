@@ -177,7 +177,7 @@ func TestSideBySide(t *testing.T) {
 		for user, project := range map[string]string{"one": "ALPHA", "two": "BETA"} {
 			i := must(b.Connect(b.ctx, owner, ConnectInput{Mode: magpie.ModeProject, URL: second.sim.URL(), Token: magpie.NewSecret(second.newToken(user).Text)}))
 			ids[user] = i.ID
-			offered := must(b.AvailableProjects(b.ctx, i.ID))
+			offered := b.available(i.ID)
 			if len(offered) != 1 || offered[0].Key != project {
 				b.Fatalf("%s is offered %+v, want %s alone", user, offered, project)
 			}

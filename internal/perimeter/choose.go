@@ -96,16 +96,6 @@ func (s *Service) SetProject(ctx context.Context, actor magpie.User, id magpie.P
 	})
 }
 
-// AvailableProjects returns the projects that an integration's token can have installed, as of the last sync, by key.
-func (s *Service) AvailableProjects(ctx context.Context, id magpie.IntegrationID) ([]magpie.Project, error) {
-	return store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.Project, error) {
-		if _, err := liveIntegration(ctx, tx, id); err != nil {
-			return nil, err
-		}
-		return tx.Projects(ctx, id)
-	})
-}
-
 // InstallProject begins or ends the monitoring of a project in ModeProject: all its repositories, and those that appear in
 // it later.
 func (s *Service) InstallProject(ctx context.Context, actor magpie.User, id magpie.IntegrationID, project magpie.ProjectID, installed bool) error {

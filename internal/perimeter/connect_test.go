@@ -187,9 +187,9 @@ func TestProjectMode(t *testing.T) {
 		must(0, b.sim.GrantProject("lead", "BETA", "PROJECT_READ"))
 		b.token = b.newToken("lead")
 		i := b.connect(magpie.ModeProject)
-		offered, err := b.AvailableProjects(b.ctx, i.ID)
-		if err != nil || len(offered) != 1 || offered[0].Key != "ALPHA" || offered[0].Installed {
-			b.Fatalf("offered %+v (%v), want ALPHA alone, not installed", offered, err)
+		offered := b.available(i.ID)
+		if len(offered) != 1 || offered[0].Key != "ALPHA" || offered[0].Installed {
+			b.Fatalf("offered %+v, want ALPHA alone, not installed", offered)
 		}
 		b.synced(i.ID)
 		if n := len(b.repos()); n != 0 {
@@ -207,11 +207,11 @@ func TestProjectMode(t *testing.T) {
 			b.checkHooked(r, true)
 		}
 		second := must(b.Connect(b.ctx, owner, ConnectInput{Mode: magpie.ModeProject, URL: b.sim.URL(), Token: magpie.NewSecret(b.token.Text)}))
-		offered = must(b.AvailableProjects(b.ctx, second.ID))
+		offered = b.available(second.ID)
 		if err := b.InstallProject(b.ctx, owner, second.ID, offered[0].ID, true); magpie.KindOf(err) != magpie.KindConflict {
 			b.Errorf("installing a project twice: %v, want a conflict", err)
 		}
-		_, err = b.Connect(b.ctx, owner, ConnectInput{Mode: magpie.ModeInstance, URL: b.sim.URL(), Token: magpie.NewSecret(b.newToken("magpie").Text)})
+		_, err := b.Connect(b.ctx, owner, ConnectInput{Mode: magpie.ModeInstance, URL: b.sim.URL(), Token: magpie.NewSecret(b.newToken("magpie").Text)})
 		b.checkRefused("as a whole too", err, magpie.KindConflict, "url", "certain projects")
 
 		must(0, b.sim.Move(b.simRepo("ALPHA", "Three"), "GAMMA"))

@@ -8,7 +8,7 @@
 // name.
 //
 // What it costs in requests to Bitbucket, which counts them: setting up a repository takes one for its webhook and two for
-// its first listing; a sync one for each page of 500 repositories, and one for each webhook whose turn to be checked it is,
+// its first listing; a sync one for each page of 1,000 repositories, and one for each webhook whose turn to be checked it is,
 // which comes within four hours unless events prove that it works; a sweep one listing for each repository; a push a listing
 // and a fetch. A repository that did not change costs a sync no request and no write of its own. Taking a webhook away
 // takes two. A request more makes sure of a repository's numeric id wherever its name may be out of date.

@@ -173,7 +173,7 @@ func TestNoAdmin(t *testing.T) {
 		must(0, b.sim.GrantProject("lead", "ALPHA", "PROJECT_ADMIN"))
 		i := b.connect(magpie.ModeProject)
 		b.synced(i.ID)
-		project := must(b.AvailableProjects(b.ctx, i.ID))[0]
+		project := b.available(i.ID)[0]
 		must(0, b.sim.SetTokenPermissions(b.token.ID, "REPO_READ", "PROJECT_READ"))
 		if err := b.InstallProject(b.ctx, owner, i.ID, project.ID, true); err != nil {
 			b.Fatal(err)

@@ -322,7 +322,7 @@ func TestNotThePermission(t *testing.T) {
 		must(0, b.sim.GrantProject("lead", "BETA", "PROJECT_ADMIN"))
 		b.token = b.newToken("lead")
 		i := b.connect(magpie.ModeProject)
-		for _, p := range must(b.AvailableProjects(b.ctx, i.ID)) {
+		for _, p := range b.available(i.ID) {
 			b.install(i.ID, p.ID, true)
 		}
 		must(0, b.sim.GrantProject("lead", "ALPHA", "PROJECT_READ"))
@@ -346,7 +346,7 @@ func TestLesserToken(t *testing.T) {
 		must(b.sim.CreateUser(bitbucketsim.User{Name: "lead"}))
 		must(0, b.sim.GrantProject("lead", "ALPHA", "PROJECT_ADMIN"))
 		i := b.connect(magpie.ModeProject)
-		for _, p := range must(b.AvailableProjects(b.ctx, i.ID)) {
+		for _, p := range b.available(i.ID) {
 			if p.Key == "ALPHA" || p.Key == "BETA" {
 				b.install(i.ID, p.ID, true)
 			}

@@ -53,8 +53,9 @@ func (removeJob) Kind() string { return "perimeter_remove" }
 // Register adds the workers of this stage's jobs.
 func (s *Service) Register(e *queue.Engine) {
 	queue.Register(e, queue.WorkerOptions{Queue: "sync", Concurrency: 4, Timeout: 2 * time.Hour}, s.workSync)
-	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workRefresh)
-	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workStray)
+	// These have a queue of their own: one new name does not wait for the webhooks of ten thousand repositories.
+	queue.Register(e, queue.WorkerOptions{Queue: "refresh", Concurrency: 2, Timeout: 10 * time.Minute}, s.workRefresh)
+	queue.Register(e, queue.WorkerOptions{Queue: "refresh", Concurrency: 2, Timeout: 10 * time.Minute}, s.workStray)
 	queue.Register(e, queue.WorkerOptions{Queue: "hooks", Concurrency: 4, Timeout: 10 * time.Minute}, s.workSettle)
 	queue.Register(e, queue.WorkerOptions{Queue: "remove", Concurrency: 2, Timeout: 12 * time.Hour, GivesUp: true}, s.workRemove)
 	queue.Register(e, queue.WorkerOptions{Queue: "sweep", Concurrency: 16, Timeout: sweepLongest}, s.workSweep)

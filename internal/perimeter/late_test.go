@@ -1,6 +1,7 @@
 package perimeter
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -251,6 +252,26 @@ func TestRenamedIsLookedAt(t *testing.T) {
 		defer b.looks.mu.Unlock()
 		if !slices.Equal(b.looks.again, []magpie.RepoID{renamed.ID}) {
 			t.Errorf("looks at %v, want one at what was renamed", b.looks.again)
+		}
+	})
+}
+
+// A repository that is deselected and selected again while its webhook is being checked gets another first look: its
+// history scan was dropped.
+func TestSelectedAgainDuringACheck(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		i := b.connected()
+		before := b.repo("ALPHA/one") // as a job read it that checks the webhook
+		for _, monitored := range []bool{false, true} {
+			b.write(func(tx *store.Tx) error {
+				_, err := tx.SetRepoMonitored(b.ctx, before.ID, monitored)
+				return err
+			})
+		}
+		check := task{Service: b.Service, repo: before, i: i}
+		if err := check.store(b.ctx, magpie.HookInstalled, nil); !errors.Is(err, errChanged) {
+			t.Errorf("storing what the check found: %v, want it to begin anew", err)
 		}
 	})
 }

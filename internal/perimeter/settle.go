@@ -122,6 +122,13 @@ func (t task) store(ctx context.Context, state magpie.HookState, more func(*stor
 
 func (t task) storeBecause(ctx context.Context, state magpie.HookState, why string, more func(*store.Tx) error) error {
 	return t.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		now, err := tx.Repo(ctx, t.repo.ID)
+		if err != nil && magpie.KindOf(err) != magpie.KindNotFound {
+			return err
+		}
+		if now.Hook == magpie.HookPending && t.repo.Hook != magpie.HookPending {
+			return errChanged // deselected and selected again meanwhile, so that it needs another first look
+		}
 		still, err := tx.SetRepoHook(ctx, t.repo.ID, t.repo.Monitored, state, why)
 		if err != nil {
 			return err

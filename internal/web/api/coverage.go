@@ -115,8 +115,12 @@ func (s *server) startSweep(ctx context.Context, user magpie.User, _ *struct{}) 
 	return nothing{}, s.Perimeter.SweepNow(ctx, user)
 }
 
-// streamPatience is how long a reader may take for each part of a stream.
-const streamPatience = time.Minute
+// How long a reader may take for each part of a stream, and for all of it. Between two parts nothing is held but the
+// connection.
+const (
+	streamPatience = time.Minute
+	streamLongest  = time.Hour
+)
 
 // addStream registers an operation whose answer is written while it is made. An answer that can't be finished is cut off, so that
 // nobody takes it for the whole.
@@ -132,7 +136,7 @@ func addStream[I any](s *server, op operation, contentType string, handle func(c
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			hc.SetHeader("Content-Type", contentType+"; charset=utf-8")
 			hc.SetHeader("Content-Disposition", "attachment")
-			if err := handle(ctx, in, patientWriter{hc.BodyWriter()}); err != nil {
+			if err := handle(ctx, in, newPatientWriter(hc.BodyWriter())); err != nil {
 				if ctx.Err() == nil {
 					s.Log.ErrorContext(ctx, "an API answer could not be finished", "operation", op.id, "error", err)
 				}
@@ -142,13 +146,25 @@ func addStream[I any](s *server, op operation, contentType string, handle func(c
 	})
 }
 
-// patientWriter gives the reader time for each part instead of for the whole.
-type patientWriter struct{ io.Writer }
+// patientWriter gives the reader time for each part instead of for the whole, but no more than streamLongest in all: one who
+// takes a byte now and then would hold a connection for ever.
+type patientWriter struct {
+	io.Writer
+	last time.Time
+}
+
+func newPatientWriter(w io.Writer) patientWriter {
+	return patientWriter{w, time.Now().Add(streamLongest)}
+}
 
 // Write implements io.Writer.
 func (w patientWriter) Write(p []byte) (int, error) {
 	if rw, ok := w.Writer.(http.ResponseWriter); ok {
-		_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(streamPatience)) // not every writer in a test can
+		deadline := time.Now().Add(streamPatience)
+		if deadline.After(w.last) {
+			deadline = w.last
+		}
+		_ = http.NewResponseController(rw).SetWriteDeadline(deadline) // not every writer in a test can
 	}
 	return w.Writer.Write(p)
 }

@@ -127,6 +127,38 @@ func TestCoverage(t *testing.T) {
 	})
 }
 
+// deadlines is a response that notes how long each write may take.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	all []time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.all = append(d.all, t)
+	return nil
+}
+
+// A reader has time for each part, but can't hold a connection for ever by taking a byte now and then.
+func TestStreamEnds(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	w := newPatientWriter(d)
+	write := func() time.Time {
+		if _, err := w.Write([]byte("a,b\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		return d.all[len(d.all)-1]
+	}
+	if got := write(); got.Before(began.Add(streamPatience)) || got.After(time.Now().Add(streamPatience)) {
+		t.Errorf("the first part may take until %v, want %s", got, streamPatience)
+	}
+	w.last = time.Now().Add(streamPatience / 2) // as after nearly all of the time
+	if got := write(); !got.Equal(w.last) {
+		t.Errorf("the last part may take until %v, want %v", got, w.last)
+	}
+}
+
 // A report that can't be finished must not look whole.
 func TestBrokenExportIsCutOff(t *testing.T) {
 	each(t, func(b *bundle) {
@@ -238,8 +270,8 @@ func TestIntegrationTells(t *testing.T) {
 		if got.State != magpie.IntegrationNoLicence || got.TokenEnds == nil || !got.TokenEnds.Equal(f.integration.TokenExpiresAt) || got.Syncing || got.Coverage.HooksFailed != 1 {
 			b.t.Errorf("integration %+v with %+v", got, got.Coverage)
 		}
-		moved := get[integrationView](b, "PATCH", path, `{"token_expires_at":"2030-01-02T03:04:05Z"}`)
-		if want := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC); moved.TokenEnds == nil || !moved.TokenEnds.Equal(want) {
+		moved := get[integrationView](b, "PATCH", path, `{"token_expires_at":"2030-01-02T00:00:00Z"}`)
+		if want := time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC); moved.TokenEnds == nil || !moved.TokenEnds.Equal(want) {
 			b.t.Errorf("the token expires at %v, want %v", moved.TokenEnds, want)
 		}
 		if kept := get[integrationView](b, "PATCH", path, `{"autoscan":true}`); kept.TokenEnds == nil || !kept.Autoscan {

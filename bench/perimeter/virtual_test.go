@@ -161,10 +161,11 @@ func (w *limited) start() {
 	w.db = check(store.Open(ctx, w.address))
 	alerts := alert.New(alert.Options{DB: w.db, PublicURL: "https://magpie.example.com", Log: log})
 	incidents := incident.New(incident.Options{DB: w.db, Keys: w.keys, Alerts: alerts, Log: log})
-	var scans *scan.Service
-	scans = scan.New(scan.Options{
+	scans := scan.New(scan.Options{
 		DB: w.db, Keys: w.keys, Engine: w.engine, Incidents: incidents, TempDir: w.TempDir(), Log: log,
-		GitHTTP: func(ctx context.Context, id magpie.IntegrationID) (*http.Client, error) { return w.perimeter.GitClient(ctx, id) },
+		GitHTTP: func(ctx context.Context, id magpie.IntegrationID) (*http.Client, error) {
+			return w.perimeter.GitClient(ctx, id)
+		},
 	})
 	w.perimeter = perimeter.New(perimeter.Options{
 		DB: w.db, Keys: w.keys, HTTP: w.http, PublicURL: "https://magpie.example.com", Scans: scans, SyncEvery: 24 * time.Hour,

@@ -101,12 +101,7 @@ func coverageIsProven(w *world) {
 	w.watched(i, "ALPHA/one", "ALPHA/two", "BETA/one", "BETA/two")
 	l := w.pushLeak("ALPHA/one")
 	w.found(l)
-	var refs []struct {
-		Ref       string `json:"ref"`
-		Commit    string `json:"commit"`
-		ScannedAt string `json:"scanned_at"`
-	}
-	refs = list[struct {
+	refs := list[struct {
 		Ref       string `json:"ref"`
 		Commit    string `json:"commit"`
 		ScannedAt string `json:"scanned_at"`

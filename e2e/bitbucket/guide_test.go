@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var guideRow = regexp.MustCompile("(?m)^\\| (B\\d+a?) \\|.*\\| (.*) \\|$")
+var guideRow = regexp.MustCompile(`(?m)^\| (B\d+a?) \|.*\| (.*) \|$`)
 
 var guideTest = regexp.MustCompile("`(\\w+)`")
 

@@ -228,7 +228,6 @@ func lines(text ...string) string { return strings.Join(text, "\n") + "\n" }
 func (b *bundle) addRows(keys *seal.Keys) {
 	ctx := b.t.Context()
 	b.integration = store.NewID[magpie.IntegrationID]()
-	sealed := must(b.t, []byte(nil), nil)
 	sealed, err := keys.Seal(seal.Credentials, seal.AAD("integration", "token", string(b.integration)), magpie.NewSecret(b.token.Text))
 	must(b.t, sealed, err)
 	b.owner = magpie.User{ID: store.NewID[magpie.UserID](), Email: "robin@example.com", Name: "Robin", Role: magpie.RoleOwner, CreatedAt: time.Now()}

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -79,7 +78,6 @@ type runner struct {
 	address func(*testing.T) string
 	seed    uint64
 
-	mu                               sync.Mutex
 	pushes, events, sweeps, restarts int
 	promised, lost, lucky            int
 }

@@ -143,6 +143,12 @@ func each(t *testing.T, test func(*testing.T, *bundle)) {
 	}
 }
 
+// onSQLite runs a test on SQLite alone, where no statement is special to it.
+func onSQLite(t *testing.T, test func(*testing.T, *bundle)) {
+	t.Parallel()
+	test(t, newBundle(t, storetest.SQLite(t), "9.4.0"))
+}
+
 func newBundle(t *testing.T, address, version string) *bundle {
 	t.Helper()
 	b := &bundle{t: t, now: time.Now}

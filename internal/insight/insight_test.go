@@ -164,7 +164,7 @@ func TestWhatCounts(t *testing.T) {
 }
 
 func TestOneReportForEachCommitOfAPullRequest(t *testing.T) {
-	each(t, func(t *testing.T, b *bundle) {
+	onSQLite(t, func(t *testing.T, b *bundle) {
 		first := b.topic(map[string]string{"app.cfg": leaky("a")})
 		p := b.openPull()
 		second := b.topic(map[string]string{"two.cfg": leaky("b")})
@@ -197,7 +197,7 @@ func (b *bundle) rows() int {
 }
 
 func TestAnInterruptedReportIsRepaired(t *testing.T) {
-	each(t, func(t *testing.T, b *bundle) {
+	onSQLite(t, func(t *testing.T, b *bundle) {
 		failed := 0
 		b.rec.setRefuse(func(r *http.Request) int {
 			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/annotations") && failed < 2 {
@@ -221,7 +221,7 @@ func TestAnInterruptedReportIsRepaired(t *testing.T) {
 }
 
 func TestAPullRequestThatIsOpenedAfterThePushIsFound(t *testing.T) {
-	each(t, func(t *testing.T, b *bundle) {
+	onSQLite(t, func(t *testing.T, b *bundle) {
 		b.scan(b.topic(map[string]string{"app.cfg": leaky("a")}))
 		p := b.openPull()
 		b.wantReport(p, "before a look", "none")
@@ -241,7 +241,7 @@ func TestAPullRequestThatIsOpenedAfterThePushIsFound(t *testing.T) {
 }
 
 func TestAPullRequestFromAForkIsReportedInItsTarget(t *testing.T) {
-	each(t, func(t *testing.T, b *bundle) {
+	onSQLite(t, func(t *testing.T, b *bundle) {
 		dev, err := b.sim.CreateUser(bitbucketsim.User{Name: "dev"})
 		must(t, dev, err)
 		fork, err := b.sim.Fork(b.simRepo.ID, "~dev", "", dev)

@@ -18,7 +18,8 @@ import (
 func TestPaceIsStored(t *testing.T) {
 	storetest.Each(t, nil, func(t *testing.T, db *store.DB, _ *queue.Engine) {
 		s := New(Options{DB: db, HTTP: http.DefaultClient})
-		if s.pace("https://b.example", "bot") != s.pace("https://b.example", "bot") || s.pace("https://b.example", "bot") == s.pace("https://b.example", "other") {
+		first := s.pace("https://b.example", "bot")
+		if s.pace("https://b.example", "bot") != first || s.pace("https://b.example", "other") == first {
 			t.Error("there is not one pace for each user")
 		}
 		kept := paceStore{db, "https://b.example bot"}

@@ -83,8 +83,10 @@ func TestMonitored(t *testing.T) {
 					return err
 				}
 				for k, r := range []magpie.Repo{
-					{State: magpie.RepoAvailable, Hook: magpie.HookFailed}, {State: magpie.RepoArchived, Hook: magpie.HookInstalled},
-					{State: magpie.RepoDeleted}, {State: magpie.RepoAvailable, Hook: magpie.HookInstalled},
+					{State: magpie.RepoAvailable, Hook: magpie.HookFailed},
+					{State: magpie.RepoArchived, Hook: magpie.HookInstalled},
+					{State: magpie.RepoDeleted},
+					{State: magpie.RepoAvailable, Hook: magpie.HookInstalled},
 				} {
 					r.ID, r.IntegrationID, r.ProjectID = magpie.RepoID(string(rune('a'+n))+string(rune('0'+k))), "i", p.ID
 					r.RemoteID, r.Slug, r.Monitored, r.CreatedAt, r.History = int64(10*n+k+1), string(r.ID), p.Key != "C", at, magpie.HistoryNone

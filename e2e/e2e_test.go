@@ -23,8 +23,6 @@ import (
 	"magpie/internal/store/storetest"
 )
 
-var buildFlags []string
-
 // binDir holds the binary under test.
 var binDir string
 
@@ -34,7 +32,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binDir = dir
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", dir, "../cmd/magpie")...)
+	build := exec.Command("go", "build", "-o", dir, "../cmd/magpie")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the binary:", err)

@@ -26,8 +26,7 @@ import (
 	"magpie/internal/mail/mailcatcher"
 )
 
-// binary is the program under test. It is built without the race detector, which the scripts of package e2e and the tests
-// of each package have: this is many servers at once.
+// binary is the program under test, as it ships.
 var binary string
 
 func TestMain(m *testing.M) {

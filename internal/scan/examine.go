@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -93,14 +94,32 @@ type examiner struct {
 
 	mu     sync.Mutex
 	hits   map[magpie.Hash][]hit
+	read   []map[uint64]struct{} // the beginnings of the ids of all blobs that were scanned, by worker
 	result Result
+}
+
+// brief is the beginning of a blob's id. Two blobs of one scan that share it are next to impossible, and would only make
+// the source be taken to hold what it does not.
+func brief(id git.ID) uint64 { return binary.BigEndian.Uint64(id.Bytes()) }
+
+// holds reports whether the source holds a blob and it was scanned.
+func (x *examiner) holds(blob magpie.Hash) bool {
+	id, err := git.ParseID(string(blob))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(x.read, func(read map[uint64]struct{}) bool { _, ok := read[brief(id)]; return ok })
 }
 
 // visitor returns the scanning function of one worker.
 func (x *examiner) visitor(int) git.Visitor {
-	scanner := x.Engine.NewScanner()
+	scanner, read := x.Engine.NewScanner(), map[uint64]struct{}{}
+	x.mu.Lock()
+	x.read = append(x.read, read)
+	x.mu.Unlock()
 	return func(o git.Object) error {
 		matches := scanner.Scan(o.Data)
+		read[brief(o.ID)] = struct{}{}
 		x.Progress.Blobs.Add(1)
 		x.Progress.BlobBytes.Add(int64(len(o.Data)))
 		for _, why := range scanner.Skipped() {
@@ -193,8 +212,13 @@ func (x *examiner) placesOf(h hit, placement git.Placement, secrets map[magpie.H
 		}
 		f := h.finding
 		f.File, f.Commit, f.Author, f.Email, f.Date = in.Path, in.Commit, in.Author, in.Email, in.AuthorDate
-		standing := slices.ContainsFunc(in.Previous, func(blob magpie.Hash) bool { return secrets[blob][h.key] })
-		places = append(places, Place{Finding: f, Standing: standing, ParentUnknown: in.ParentUnknown})
+		place := Place{Finding: f, ParentUnknown: in.ParentUnknown}
+		for _, blob := range in.Previous {
+			place.Standing = place.Standing || secrets[blob][h.key]
+			// A push's pack lists the files of a commit that it holds, but not those that were there before.
+			place.ParentUnknown = place.ParentUnknown || !x.holds(blob)
+		}
+		places = append(places, place)
 	}
 	return places
 }

@@ -253,3 +253,22 @@ func TestBaselineThatIsForcedAwayIsStillHistory(t *testing.T) {
 		}
 	})
 }
+
+// A push of two commits, of which the second changes a line beside an old secret: the first one's tree names the file as it
+// was, but the pack does not hold it, so only the incidents can tell that the secret is not new.
+func TestChangeBesideAnOldSecretBlamesNobody(t *testing.T) {
+	each(t, nil, func(t *testing.T, b *bundle) {
+		b.firstLook(false)
+		old := "token = " + key("old") + "\n"
+		b.accept(b.commit(map[string]string{"conf/a.env": old}))
+		b.settle()
+		b.accept(b.push(bitbucketsim.Push{Commits: []bitbucketsim.Commit{
+			{Files: map[string]string{"conf/b.env": "harmless\n"}},
+			{Files: map[string]string{"conf/a.env": old + "more\n"}},
+		}}))
+		b.settle()
+		if got := b.occurrences(); len(got) != 1 {
+			t.Errorf("occurrences = %q, want the first one alone", got)
+		}
+	})
+}

@@ -26,7 +26,7 @@ func (s *server) idle(ctx context.Context) (first int, err error) {
 		left, err := query(ctx, db, func(row scanner) (n [2]int, err error) { return n, row.Scan(&n[0], &n[1]) }, `SELECT
 			(SELECT count(*) FROM delivery WHERE scanned_at = 0),
 			(SELECT count(*) FROM river_job WHERE state IN ('available', 'pending', 'running', 'retryable', 'scheduled')
-				AND kind IN ('scan_push', 'scan_first_look', 'perimeter_sweep'))`)
+				AND kind IN ('scan_push', 'scan_look', 'scan_first_look', 'perimeter_sweep'))`)
 		if err != nil {
 			return 0, err
 		}

@@ -37,6 +37,9 @@ import (
 	"magpie/internal/web/hook"
 )
 
+// readTimeout is for how long a body may take in the tests: short enough to wait for, long enough for 8 MiB on a slow machine.
+const readTimeout = 2 * time.Second
+
 // bench is a receiver behind TLS, connected to a simulated Bitbucket with one repository.
 type bench struct {
 	*testing.T
@@ -114,7 +117,7 @@ func start(t *testing.T, opt bitbucketsim.Options, address string) *bench {
 	})
 	b.db = db
 	b.server.Config.Handler = hook.New(hook.Options{
-		Perimeter: b.perimeter, Accept: b.accept, ReadTimeout: 300 * time.Millisecond, Metrics: b.registry, Log: log,
+		Perimeter: b.perimeter, Accept: b.accept, ReadTimeout: readTimeout, Metrics: b.registry, Log: log,
 	})
 	if err := jobs.Start(b.ctx); err != nil {
 		t.Fatal(err)
@@ -353,7 +356,7 @@ func TestSlowBody(t *testing.T) {
 		// The deadline is gone again for the next request on a connection.
 		c := b.client()
 		b.send(c, b.request("1", "repo:refs_changed", b.event()))
-		time.Sleep(400 * time.Millisecond) // longer than ReadTimeout: nothing to wait for but time itself
+		time.Sleep(readTimeout + 200*time.Millisecond) // longer than ReadTimeout: nothing to wait for but time itself
 		if status, _ := b.send(c, b.request("2", "repo:refs_changed", b.event())); status != 200 {
 			b.Errorf("status %d after a pause, want 200", status)
 		}

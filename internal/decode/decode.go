@@ -21,6 +21,9 @@ const (
 	MaxRun = 256 << 10 // longest run of any kind, in bytes; longer ones are counted in Skipped
 	minHex = 32
 	maxURL = 4 << 10
+
+	minJoined = 60 // shortest line of base64 that goes on in the next
+	maxIndent = 16 // blanks at the start of such a next line
 )
 
 // Segment is one decoded run.
@@ -125,7 +128,7 @@ func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
 func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 	d.joined = append(d.joined[:0], data[start:end]...)
 	line := end - start
-	for line >= 60 && len(d.joined) <= MaxRun {
+	for line >= minJoined && len(d.joined) <= MaxRun {
 		p := end
 		if p < len(data) && data[p] == '\r' {
 			p++
@@ -135,7 +138,7 @@ func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 		}
 		p++
 		indent := p
-		for p < len(data) && p-indent < 16 && (data[p] == ' ' || data[p] == '\t') {
+		for p < len(data) && p-indent < maxIndent && (data[p] == ' ' || data[p] == '\t') {
 			p++
 		}
 		next := p

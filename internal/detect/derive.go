@@ -6,11 +6,9 @@ import (
 	"slices"
 	"sort"
 
+	"magpie"
 	"magpie/internal/decode"
 )
-
-// Copy is a part of a text that was copied from another: Len bytes that stand at From there and at To here.
-type Copy struct{ From, To, Len int }
 
 // Derive scans data, which was made from the text of base by the given copies and new bytes between them, and returns
 // what Trace would. The copies are in the order of To, don't overlap there, and no two of them lie together in both
@@ -23,7 +21,7 @@ type Copy struct{ From, To, Len int }
 //   - An encoded run is inherited if it is of one copy and nothing that bears on where it starts and ends was changed.
 //
 // A text whose scan depends on the whole of it (with zero bytes, or more than could be looked at) is traced whole.
-func (s *Scanner) Derive(base *Trace, data []byte, copies []Copy) *Trace {
+func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace {
 	if base.whole || len(copies) == 0 || s.newZero(data, copies) {
 		return s.Trace(data)
 	}
@@ -48,7 +46,7 @@ func (s *Scanner) Derive(base *Trace, data []byte, copies []Copy) *Trace {
 }
 
 // newZero reports whether there is a zero byte among the new ones.
-func (s *Scanner) newZero(data []byte, copies []Copy) bool {
+func (s *Scanner) newZero(data []byte, copies []magpie.Copy) bool {
 	at := 0
 	for _, c := range copies {
 		if c.To > at && bytes.IndexByte(data[at:c.To], 0) >= 0 {
@@ -61,7 +59,7 @@ func (s *Scanner) newZero(data []byte, copies []Copy) bool {
 
 // seams collects the stretches of data that are new, and as empty stretches the places where copies meet or where the
 // text of base was cut off.
-func (s *Scanner) seams(base *Trace, data []byte, copies []Copy) {
+func (s *Scanner) seams(base *Trace, data []byte, copies []magpie.Copy) {
 	s.stretches = s.stretches[:0]
 	at := 0
 	for i, c := range copies {
@@ -78,7 +76,7 @@ func (s *Scanner) seams(base *Trace, data []byte, copies []Copy) {
 
 // fresh returns the literals that are of no single copy, in order. Stretches that are near to one another are looked at
 // as one.
-func (s *Scanner) fresh(data []byte, copies []Copy) []hit {
+func (s *Scanner) fresh(data []byte, copies []magpie.Copy) []hit {
 	reach := s.e.longest - 1
 	hits := s.hits[0][:0]
 	for i := 0; i < len(s.stretches); {
@@ -109,7 +107,7 @@ func (s *Scanner) fresh(data []byte, copies []Copy) []hit {
 
 // inherit adds the literals that stand in a copy, with those of fresh that come before each, and returns the rest of
 // these.
-func (s *Scanner) inherit(t, base *Trace, data []byte, c Copy, fresh []hit) []hit {
+func (s *Scanner) inherit(t, base *Trace, data []byte, c magpie.Copy, fresh []hit) []hit {
 	shift := c.To - c.From
 	hits := base.hits[sort.Search(len(base.hits), func(i int) bool { return int(base.hits[i].pos) >= c.From }):]
 	for _, b := range hits {
@@ -146,7 +144,7 @@ func before(h hit, pos int, lit uint16) bool { return h.pos < pos || h.pos == po
 
 // keeps reports whether the verdict on b, a hit in a text of baseSize bytes, stands for the same literal at pos in a text
 // of size bytes, whose bytes of the copy c are the same.
-func (s *Scanner) keeps(b tracedHit, baseSize, pos, size int, c Copy) bool {
+func (s *Scanner) keeps(b tracedHit, baseSize, pos, size int, c magpie.Copy) bool {
 	l := &s.e.lits[b.lit]
 	back, ahead := l.before, l.after
 	if b.verdict != nil {
@@ -174,7 +172,7 @@ func (s *Scanner) keeps(b tracedHit, baseSize, pos, size int, c Copy) bool {
 }
 
 // deriveRuns inherits the encoded runs of base that no change bears on and decodes the others.
-func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []Copy) {
+func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) {
 	s.widen(data)
 	for _, c := range copies {
 		runs := base.runs[sort.Search(len(base.runs), func(i int) bool { return base.runs[i].start >= c.From }):]

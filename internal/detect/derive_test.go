@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"magpie"
 	"magpie/internal/rule"
 	"magpie/rules"
 )
@@ -67,7 +68,7 @@ func (m *mixer) text(n int) []byte {
 }
 
 // derive makes a text of parts of base and new bytes, as a delta does. Copies that go on one another are merged.
-func (m *mixer) derive(base []byte) (data []byte, copies []Copy) {
+func (m *mixer) derive(base []byte) (data []byte, copies []magpie.Copy) {
 	at := 0
 	for range m.rnd.IntN(8) + 1 {
 		if m.rnd.IntN(3) > 0 {
@@ -89,7 +90,7 @@ func (m *mixer) derive(base []byte) (data []byte, copies []Copy) {
 		if n == 0 {
 			continue
 		}
-		c := Copy{From: at, To: len(data), Len: n}
+		c := magpie.Copy{From: at, To: len(data), Len: n}
 		data = append(data, base[at:at+n]...)
 		at += n
 		if k := len(copies) - 1; k >= 0 && copies[k].From+copies[k].Len == c.From && copies[k].To+copies[k].Len == c.To {

@@ -266,7 +266,7 @@ func unhex(c byte) byte {
 // percents finds runs without blanks and quotes in which %XX stands.
 func (d *Decoder) percents(data []byte, from, to int, emit func(Segment)) {
 	for i := from; i < to; {
-		n := bytes.IndexByte(data[i:], '%')
+		n := bytes.IndexByte(data[i:to], '%')
 		if n < 0 || i+n >= len(data)-2 {
 			return
 		}
@@ -307,7 +307,7 @@ func (d *Decoder) percent(run []byte) []byte {
 // wide finds runs of ASCII in UTF-16 of either byte order.
 func (d *Decoder) wide(data []byte, from, to int, emit func(Segment)) {
 	for i := from; i < to; {
-		n := bytes.IndexByte(data[i:], 0)
+		n := bytes.IndexByte(data[i:to], 0)
 		if n < 0 {
 			return
 		}

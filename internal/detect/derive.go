@@ -192,22 +192,36 @@ func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) 
 	sortRuns(t.runs)
 }
 
-// widen makes the stretches as wide as the encoded runs that they are part of, and joins those that come to overlap.
+// widen makes the stretches as wide as the encoded runs that they are part of, joins those that come to overlap, and
+// drops those that are too short for any run.
 func (s *Scanner) widen(data []byte) {
 	wide := s.stretches[:0]
-	end := 0 // of the last one
-	for _, stretch := range s.stretches {
-		start := decode.Back(data, stretch.Start, end)
-		stop := decode.Ahead(data, max(stretch.End, end))
-		if len(wide) > 0 && start <= end {
-			wide[len(wide)-1].End = stop
-		} else {
-			wide = append(wide, Span{start, stop})
+	var last Span
+	keep := func() {
+		if last.End-last.Start >= decode.MinRun {
+			wide = append(wide, last)
 		}
-		end = stop
 	}
+	for i := 0; i < len(s.stretches); {
+		from, to := s.stretches[i].Start, s.stretches[i].End
+		for i++; i < len(s.stretches) && s.stretches[i].Start-to < nearby; i++ {
+			to = s.stretches[i].End
+		}
+		start := decode.Back(data, from, last.End)
+		stop := decode.Ahead(data, max(to, last.End))
+		if start <= last.End && last.End > 0 {
+			last.End = stop
+			continue
+		}
+		keep()
+		last = Span{start, stop}
+	}
+	keep()
 	s.stretches = wide
 }
+
+// nearby is how many bytes may lie between two stretches that are widened as one, which costs less than to widen each.
+const nearby = 48
 
 // changed reports whether a run overlaps with a stretch that is looked at.
 func (s *Scanner) changed(r tracedRun) bool {

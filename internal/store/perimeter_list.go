@@ -55,8 +55,9 @@ const textMatches = `($4 = '' OR lower(r.slug) LIKE $4 ESCAPE '\' OR lower(r.nam
 	OR r.project_id IN (SELECT tp.id FROM project tp WHERE lower(tp.key) LIKE $4 ESCAPE '\' OR lower(tp.name) LIKE $4 ESCAPE '\')
 	OR ($5 <> '' AND lower(r.slug) LIKE $6 ESCAPE '\' AND r.project_id IN (SELECT tp.id FROM project tp WHERE lower(tp.key) LIKE $5 ESCAPE '\')))`
 
-const perimeterAnyState = ` FROM repo r JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id WHERE
-	($1 = '' OR r.integration_id = $1) AND ($2 = '' OR r.project_id = $2) AND ($3 = '' OR r.hook_state = $3) AND ` + textMatches
+// The cross joins keep SQLite from looking up a project for each repository.
+const perimeterAnyState = ` FROM integration n CROSS JOIN project p CROSS JOIN repo r WHERE p.integration_id = n.id AND r.project_id = p.id AND
+	($1 = '' OR n.id = $1) AND ($2 = '' OR p.id = $2) AND ($3 = '' OR r.hook_state = $3) AND ` + textMatches
 
 const perimeterFrom = perimeterAnyState + ` AND
 	CASE $7

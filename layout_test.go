@@ -51,10 +51,11 @@ var imports = map[string][]string{
 	"internal/report":  {"internal/store", engines},
 
 	// the ways in
-	"internal/web/hook": {stages, beside, engines, adapters},
-	"internal/web/api":  {stages, beside, engines, adapters},
-	"internal/web/ui":   {stages, beside, engines, adapters},
-	"internal/apply":    nil, // through the API only
+	"internal/web/patient": nil,
+	"internal/web/hook":    {stages, beside, engines, adapters},
+	"internal/web/api":     {"internal/web/patient", stages, beside, engines, adapters},
+	"internal/web/ui":      {"internal/web/patient", stages, beside, engines, adapters},
+	"internal/apply":       nil, // through the API only
 
 	// the whole
 	"internal/config":  nil,

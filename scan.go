@@ -23,11 +23,26 @@ const (
 	ScanCanceled ScanState = "canceled" // by a user, or because the repository left the perimeter
 )
 
+// ScanPhase is what a running scan is busy with.
+type ScanPhase string
+
+// The phases of a scan, in the order in which they follow one another. A history that is fetched in parts goes through
+// them once for each. The empty phase is that of a scan that does not run.
+const (
+	PhaseReceiving ScanPhase = "receiving" // the pack arrives
+	PhaseIndexing  ScanPhase = "indexing"  // it is found out where objects start
+	PhaseScanning  ScanPhase = "scanning"  // blobs are searched for secrets
+	PhasePlacing   ScanPhase = "placing"   // the commits and paths of what was found are looked for
+	PhaseChecking  ScanPhase = "checking"  // only on the command line: whether objects are missing
+)
+
 // Progress counts what a scan has done so far. The totals are 0 until they are known.
 type Progress struct {
-	BytesReceived int64 // of the pack
-	Objects       int64 // resolved so far
-	ObjectsTotal  int64 // in the pack
+	Phase         ScanPhase
+	Left          time.Duration // estimate of the time until it ends; 0 if there is none
+	BytesReceived int64         // of the pack
+	Objects       int64         // dealt with in this phase
+	ObjectsTotal  int64         // of this phase, and when the scan has ended, of the pack
 	Blobs         int64 // scanned
 	BlobBytes     int64 // scanned, expanded
 	Findings      int64

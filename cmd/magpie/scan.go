@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -31,8 +33,8 @@ type scanCommand struct {
 	TokenFile   string   `type:"existingfile" placeholder:"FILE" help:"File with the access token for --url."`
 	CAFile      []string `type:"existingfile" placeholder:"FILE" help:"Further certificate authorities for --url, in PEM."`
 	Jobs        int      `short:"j" placeholder:"N" help:"How many cores to use. Default: all."`
-	NoProgress  bool     `help:"Show no progress bar."`
-	Paths       []string `arg:"" optional:"" name:"path" help:"Git repository (all of its history), folder or file, or - for standard input."`
+	NoProgress  bool     `help:"Show no progress."`
+	Paths       []string `arg:"" optional:"" name:"path" help:"Git repository or bundle (all of its history), folder or file, or - for standard input."`
 }
 
 // Run implements the command.
@@ -90,15 +92,25 @@ type scanJob struct {
 	failed   []error
 }
 
-// one scans one target. What fails is kept for the end, so that the other targets are scanned all the same.
+// grace is how long an interrupted scan may still look for the places of what it found.
+const grace = 5 * time.Second
+
+// one scans one target. What fails is kept for the end, so that the other targets are scanned all the same. After an
+// interruption no other target is begun.
 func (j *scanJob) one(target string, look func(target string, e scan.Examination) (scan.Result, error)) {
+	if j.process.ctx.Err() != nil {
+		j.fail(target, errors.New("not scanned, because of the interruption"))
+		return
+	}
 	meter := new(scan.Meter)
 	bar := startBar(j.process, target, meter, j.command.NoProgress)
-	result, err := look(target, scan.Examination{Engine: j.engine, Workers: j.command.Jobs, Progress: meter})
+	result, err := look(target, scan.Examination{Engine: j.engine, Workers: j.command.Jobs, Progress: meter, Grace: grace})
 	bar.stop()
+	if err != nil && j.process.ctx.Err() != nil {
+		err = errors.New("interrupted; what was found until then is printed")
+	}
 	if err != nil {
-		j.failed = append(j.failed, fmt.Errorf("scanning %s: %w", target, err))
-		j.summary.Failures = append(j.summary.Failures, fmt.Sprintf("%s: %s", target, readableError(err)))
+		j.fail(target, err)
 	}
 	progress := meter.Progress()
 	j.summary.Blobs += progress.Blobs
@@ -108,6 +120,12 @@ func (j *scanJob) one(target string, look func(target string, e scan.Examination
 		j.summary.Why = append(j.summary.Why, target+": "+why)
 	}
 	j.findings = append(j.findings, firstPlaces(result.Places)...)
+}
+
+// fail keeps why a target was not scanned to the end.
+func (j *scanJob) fail(target string, err error) {
+	j.failed = append(j.failed, fmt.Errorf("scanning %s: %w", target, err))
+	j.summary.Failures = append(j.summary.Failures, fmt.Sprintf("%s: %s", target, readableError(err)))
 }
 
 // firstPlaces keeps, of each match in each version of a file, the first commit that brought that version to a path.
@@ -132,13 +150,19 @@ func firstPlaces(places []scan.Place) []magpie.Finding {
 
 func (j *scanJob) local(path string, e scan.Examination) (scan.Result, error) {
 	if path == "-" {
-		return scan.ExamineReader(j.process.stdin, "-", e)
+		return scan.ExamineReader(untilDone(j.process.ctx, j.process.stdin), "-", e)
+	}
+	if pack.IsBundle(path) {
+		if j.command.NoHistory {
+			return scan.Result{}, magpie.Errorf(magpie.KindInvalid, "%s is a bundle, which holds nothing but history", path)
+		}
+		return scan.ExamineBundle(j.process.ctx, path, e)
 	}
 	if !j.command.NoHistory {
 		repository, err := pack.Open(path, pack.Limits{})
 		if err == nil {
 			defer repository.Close()
-			return j.repository(repository, e)
+			return scan.ExamineRepository(j.process.ctx, repository, e)
 		}
 		if magpie.KindOf(err) != magpie.KindNotFound {
 			return scan.Result{}, err
@@ -151,14 +175,16 @@ func (j *scanJob) local(path string, e scan.Examination) (scan.Result, error) {
 	return result, err
 }
 
-func (j *scanJob) repository(repository *pack.Repository, e scan.Examination) (scan.Result, error) {
-	result, err := scan.Examine(j.process.ctx, repository, e)
-	if err == nil {
-		why := absent(repository.Absent())
-		result.Skipped = append(result.Skipped, why...)
-		result.SkippedCount += int64(len(why))
-	}
-	return result, err
+// untilDone gives what r gives until ctx ends, also while r makes it wait, as a terminal does.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(in, r)
+		stop()
+		_ = in.CloseWithError(err) // which says that it ended, if err is nil
+	}()
+	return out
 }
 
 func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error) {
@@ -184,10 +210,7 @@ func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error)
 		return scan.Result{}, err
 	}
 	defer stream.Close()
-	spooled, err := pack.Spool(ctx, stream, "", listing.Format, pack.Limits{}, func(bytes, _, total int64) {
-		e.Progress.BytesReceived.Store(bytes)
-		e.Progress.ObjectsTotal.Store(total)
-	})
+	spooled, err := pack.Spool(ctx, stream, "", listing.Format, pack.Limits{}, e.Progress.Received)
 	if err != nil {
 		return scan.Result{}, err
 	}
@@ -219,18 +242,6 @@ func (j *scanJob) connect(target string) (*smarthttp.Client, error) {
 
 // errNotFinished is why a scan ends with its own exit status although it may have found something.
 var errNotFinished = errors.New("not everything could be scanned")
-
-// absent says in words what a repository leaves out on purpose.
-func absent(a pack.Absence) []string {
-	var why []string
-	if len(a.Shallow) > 0 {
-		why = append(why, fmt.Sprintf("it is a shallow clone: what lies before %d commits is absent", len(a.Shallow)))
-	}
-	if a.Partial {
-		why = append(why, "it is a partial clone: objects that were never fetched are absent")
-	}
-	return why
-}
 
 // finish prints everything and gives the exit status.
 func (j *scanJob) finish() error {

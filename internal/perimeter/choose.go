@@ -235,21 +235,46 @@ func (s *Service) SyncNow(ctx context.Context, actor magpie.User, id magpie.Inte
 // StartHistory starts a scan of everything in a repository, however often that was done.
 func (s *Service) StartHistory(ctx context.Context, actor magpie.User, id magpie.RepoID) (scan magpie.ScanID, err error) {
 	err = s.opts.DB.Write(ctx, func(tx *store.Tx) error {
-		repo, err := tx.Repo(ctx, id)
-		switch {
-		case magpie.KindOf(err) == magpie.KindNotFound:
-			return magpie.Errorf(magpie.KindNotFound, "there is no such repository")
-		case err != nil:
-			return err
-		case !repo.Monitored:
-			return &magpie.Error{Kind: magpie.KindConflict, Message: repo.FullName() + " is not monitored", Hint: "select it first"}
-		case repo.State != magpie.RepoAvailable && repo.State != magpie.RepoArchived:
-			return magpie.Errorf(magpie.KindConflict, "%s can't be read now: %s", repo.FullName(), repo.StateReason)
-		}
-		if scan, err = s.opts.Scans.RequestHistory(ctx, tx, id); err != nil {
-			return err
-		}
-		return tx.Audit(ctx, actor, "scan.started", repo.FullName(), "the whole history")
+		scan, err = s.startHistory(ctx, tx, actor, id)
+		return err
 	})
 	return scan, err
+}
+
+// RepeatHistory scans the history again that a scan was to look at, which was canceled or failed. Of another scan the
+// error is KindConflict.
+func (s *Service) RepeatHistory(ctx context.Context, actor magpie.User, ended magpie.ScanID) (scan magpie.ScanID, err error) {
+	err = s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		v, err := tx.Scan(ctx, ended)
+		switch {
+		case err != nil:
+			return err
+		case v.Kind != magpie.ScanHistory:
+			return &magpie.Error{Kind: magpie.KindConflict, Message: "it is the scan of a push", Hint: "the next look at the repository takes up what was pushed"}
+		case v.State != magpie.ScanCanceled && v.State != magpie.ScanFailed:
+			return magpie.Errorf(magpie.KindConflict, "the scan was neither canceled nor did it fail")
+		}
+		scan, err = s.startHistory(ctx, tx, actor, v.RepoID)
+		return err
+	})
+	return scan, err
+}
+
+func (s *Service) startHistory(ctx context.Context, tx *store.Tx, actor magpie.User, id magpie.RepoID) (magpie.ScanID, error) {
+	repo, err := tx.Repo(ctx, id)
+	switch {
+	case magpie.KindOf(err) == magpie.KindNotFound:
+		return "", magpie.Errorf(magpie.KindNotFound, "there is no such repository")
+	case err != nil:
+		return "", err
+	case !repo.Monitored:
+		return "", &magpie.Error{Kind: magpie.KindConflict, Message: repo.FullName() + " is not monitored", Hint: "select it first"}
+	case repo.State != magpie.RepoAvailable && repo.State != magpie.RepoArchived:
+		return "", magpie.Errorf(magpie.KindConflict, "%s can't be read now: %s", repo.FullName(), repo.StateReason)
+	}
+	scan, err := s.opts.Scans.RequestHistory(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	return scan, tx.Audit(ctx, actor, "scan.started", repo.FullName(), "the whole history")
 }

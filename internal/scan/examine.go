@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"magpie"
 	"magpie/internal/detect"
@@ -33,6 +34,8 @@ type Examination struct {
 	Whole bool
 	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
 	Progress *Meter
+	// Grace is how long, after the context has ended, what was found by then is still placed for the partial result.
+	Grace time.Duration
 }
 
 // Place is a finding in one commit.
@@ -74,7 +77,8 @@ type hit struct {
 type secretKey [sha256.Size]byte
 
 // Examine finds and places every secret in the source's blobs. The result does not depend on the number of workers.
-// The error is about the source as a whole, or ctx's; objects that can't be read are in the result.
+// The error is about the source as a whole, or ctx's; objects that can't be read are in the result. With an error comes
+// what was found so far, without places unless Grace allows for them.
 func Examine(ctx context.Context, source git.LineageSource, e Examination) (Result, error) {
 	if e.Progress == nil {
 		e.Progress = new(Meter)
@@ -82,13 +86,13 @@ func Examine(ctx context.Context, source git.LineageSource, e Examination) (Resu
 	x := &examiner{Examination: e, hits: map[magpie.Hash][]hit{}}
 	walk := git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: e.Workers, Progress: e.Progress.objects}
 	report, err := source.WalkLineages(ctx, walk, x.visitor)
-	if err != nil {
-		return Result{}, fmt.Errorf("reading blobs: %w", err)
-	}
 	x.skipObjects(report)
 	x.Complete = x.Complete && report.Skipped == 0
+	if err != nil {
+		return x.partial(ctx, source), fmt.Errorf("reading blobs: %w", err)
+	}
 	if err := x.place(ctx, source); err != nil {
-		return Result{}, err
+		return x.partial(ctx, source), err
 	}
 	e.Progress.Findings.Store(int64(len(x.result.Places)))
 	e.Progress.Skipped.Store(x.result.SkippedCount)
@@ -192,7 +196,7 @@ func (x *examiner) place(ctx context.Context, source git.Source) error {
 		blobs = append(blobs, blob)
 	}
 	slices.Sort(blobs)
-	placements, report, err := git.Place(ctx, source, blobs, git.PlaceOptions{Workers: x.Workers})
+	placements, report, err := git.Place(ctx, source, blobs, git.PlaceOptions{Workers: x.Workers, Progress: x.Progress.placed})
 	if err != nil {
 		return fmt.Errorf("placing findings: %w", err)
 	}

@@ -22,7 +22,8 @@ import (
 const maxFileBytes = 1 << 30
 
 // ExamineFolder finds the secrets in the files below root, or in root itself if it is a file, as they are now. Git's own
-// folders are left out, and symbolic links are not followed. Files that can't be read are in the result, not the error.
+// folders are left out, and symbolic links are not followed. Files that can't be read are in the result, not the error. With
+// an error comes what was found so far.
 func ExamineFolder(ctx context.Context, root string, e Examination) (Result, error) {
 	x := newFolderExaminer(e)
 	paths := make(chan string)
@@ -40,26 +41,28 @@ func ExamineFolder(ctx context.Context, root string, e Examination) (Result, err
 			return nil
 		})
 	}
-	if err := work.Wait(); err != nil {
-		return Result{}, fmt.Errorf("reading %s: %w", root, err)
-	}
+	err := work.Wait()
 	slices.SortFunc(x.result.Places, comparePlaces)
 	x.Progress.Skipped.Store(x.result.SkippedCount)
+	if err != nil {
+		return x.result, fmt.Errorf("reading %s: %w", root, err)
+	}
 	return x.result, nil
 }
 
-// ExamineReader finds the secrets in everything that r gives, which findings call name.
+// ExamineReader finds the secrets in everything that r gives, which findings call name. If r fails, what it gave until
+// then is examined.
 func ExamineReader(r io.Reader, name string, e Examination) (Result, error) {
 	x := newFolderExaminer(e)
 	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
-	if err != nil {
-		return Result{}, fmt.Errorf("reading %s: %w", name, err)
-	}
 	if len(data) > maxFileBytes {
 		data = data[:maxFileBytes]
 		x.skip(fmt.Sprintf("%s: what comes after the first %d MiB", name, maxFileBytes>>20))
 	}
 	x.content(x.Engine.NewScanner(), name, data)
+	if err != nil {
+		return x.result, fmt.Errorf("reading %s: %w", name, err)
+	}
 	return x.result, nil
 }
 

@@ -414,8 +414,25 @@ func TestScanList(t *testing.T) {
 		if diff := cmp.Diff(ended[2:3], list(store.ScanFilter{Kind: magpie.ScanHistory, State: magpie.ScanFailed, Repo: r.ID})); diff != "" {
 			t.Errorf("the failed one (-want +got):\n%s", diff)
 		}
-		if got := query(w, func(tx *store.Tx) (store.ListedScan, error) { return tx.ListedScan(w.ctx, running) }); got.State != magpie.ScanRunning {
+		progress := magpie.Progress{
+			Phase: magpie.PhasePlacing, Left: 90 * time.Second, BytesReceived: 1, Objects: 2, ObjectsTotal: 3, Blobs: 4, BlobBytes: 5, Findings: 6, Skipped: 7,
+		}
+		w.write(func(tx *store.Tx) error {
+			_, err := tx.SetScanProgress(w.ctx, running, progress, "")
+			return err
+		})
+		got := query(w, func(tx *store.Tx) (store.ListedScan, error) { return tx.ListedScan(w.ctx, running) })
+		if got.State != magpie.ScanRunning || got.Progress != progress || !got.Readable {
 			t.Errorf("one scan is %+v", got)
+		}
+		w.write(func(tx *store.Tx) error {
+			got.Scan.State, got.EndedAt = magpie.ScanCanceled, w.start.Add(time.Hour)
+			_, err := tx.EndScan(w.ctx, got.Scan)
+			return err
+		})
+		progress.Phase, progress.Left = "", 0
+		if got := query(w, func(tx *store.Tx) (magpie.Scan, error) { return tx.Scan(w.ctx, running) }); got.Progress != progress {
+			t.Errorf("when it has ended, its progress is %+v", got.Progress)
 		}
 	})
 }

@@ -8,21 +8,23 @@ import (
 )
 
 // scanColumns are what readScan reads, in its order.
-const scanColumns = `id, repo_id, kind, state, bytes_received, objects, objects_total, blobs, blob_bytes, findings,
+const scanColumns = `id, repo_id, kind, state, phase, time_left, bytes_received, objects, objects_total, blobs, blob_bytes, findings,
 	skipped, skipped_why, error, created_at, started_at, ended_at`
 
 func readScan(s scanner) (v magpie.Scan, err error) {
 	p := &v.Progress
-	err = s.Scan(&v.ID, &v.RepoID, &v.Kind, &v.State, &p.BytesReceived, &p.Objects, &p.ObjectsTotal, &p.Blobs, &p.BlobBytes,
+	var left int64
+	err = s.Scan(&v.ID, &v.RepoID, &v.Kind, &v.State, &p.Phase, &left, &p.BytesReceived, &p.Objects, &p.ObjectsTotal, &p.Blobs, &p.BlobBytes,
 		&p.Findings, &p.Skipped, &v.SkippedWhy, &v.Error, timeColumn{&v.CreatedAt}, timeColumn{&v.StartedAt}, timeColumn{&v.EndedAt})
+	p.Left = time.Duration(left) * time.Microsecond
 	return v, err
 }
 
 // AddScan stores a new scan; one that is there stays as it is.
 func (tx *Tx) AddScan(ctx context.Context, v magpie.Scan) error {
-	_, err := tx.exec(ctx, `INSERT INTO scan (id, repo_id, kind, state, bytes_received, objects, objects_total, blobs,
+	_, err := tx.exec(ctx, `INSERT INTO scan (id, repo_id, kind, state, phase, time_left, bytes_received, objects, objects_total, blobs,
 		blob_bytes, findings, skipped, skipped_why, error, created_at, started_at, ended_at)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0, 0, '', '', $5, $6, 0) ON CONFLICT (id) DO NOTHING`,
+		VALUES ($1, $2, $3, $4, '', 0, 0, 0, 0, 0, 0, 0, 0, '', '', $5, $6, 0) ON CONFLICT (id) DO NOTHING`,
 		v.ID, v.RepoID, v.Kind, v.State, micros(v.CreatedAt), micros(v.StartedAt))
 	return err
 }
@@ -47,14 +49,14 @@ func (tx *Tx) StartScan(ctx context.Context, id magpie.ScanID, at time.Time) (bo
 // the scan has ended, which tells a running one that it was canceled.
 func (tx *Tx) SetScanProgress(ctx context.Context, id magpie.ScanID, p magpie.Progress, lastError string) (bool, error) {
 	n, err := tx.exec(ctx, `UPDATE scan SET bytes_received = $1, objects = $2, objects_total = $3, blobs = $4, blob_bytes = $5,
-		findings = $6, skipped = $7, error = $8 WHERE id = $9 AND ended_at = 0`,
-		p.BytesReceived, p.Objects, p.ObjectsTotal, p.Blobs, p.BlobBytes, p.Findings, p.Skipped, lastError, id)
+		findings = $6, skipped = $7, error = $8, phase = $9, time_left = $10 WHERE id = $11 AND ended_at = 0`,
+		p.BytesReceived, p.Objects, p.ObjectsTotal, p.Blobs, p.BlobBytes, p.Findings, p.Skipped, lastError, p.Phase, p.Left.Microseconds(), id)
 	return n == 1, err
 }
 
 // EndScan stores how a scan ended, unless it had ended before, and reports whether it did so now.
 func (tx *Tx) EndScan(ctx context.Context, v magpie.Scan) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE scan SET state = $1, skipped_why = $2, error = $3, ended_at = $4 WHERE id = $5 AND ended_at = 0`,
+	n, err := tx.exec(ctx, `UPDATE scan SET state = $1, skipped_why = $2, error = $3, ended_at = $4, phase = '', time_left = 0 WHERE id = $5 AND ended_at = 0`,
 		v.State, v.SkippedWhy, v.Error, micros(v.EndedAt), v.ID)
 	return n == 1, err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"magpie"
 )
@@ -18,6 +19,7 @@ type ListedScan struct {
 	magpie.Scan
 	RepoName  string // "KEY/slug"
 	BrowseURL string
+	Readable  bool // the repository is monitored and can be read, so that a scan could be started
 }
 
 // ScanPage is a part of a list of scans.
@@ -26,8 +28,9 @@ type ScanPage struct {
 	Next  string // the cursor of the next page; empty if this is the last
 }
 
-const listedScan = `SELECT s.id, s.repo_id, s.kind, s.state, s.bytes_received, s.objects, s.objects_total, s.blobs, s.blob_bytes,
-	s.findings, s.skipped, s.skipped_why, s.error, s.created_at, s.started_at, s.ended_at, p.key || '/' || r.slug, r.browse_url
+const listedScan = `SELECT s.id, s.repo_id, s.kind, s.state, s.phase, s.time_left, s.bytes_received, s.objects, s.objects_total, s.blobs, s.blob_bytes,
+	s.findings, s.skipped, s.skipped_why, s.error, s.created_at, s.started_at, s.ended_at, p.key || '/' || r.slug, r.browse_url,
+	r.monitored AND r.state IN ('available', 'archived')
 	FROM scan s JOIN repo r ON r.id = s.repo_id JOIN project p ON p.id = r.project_id WHERE `
 
 // ActiveScans returns at most limit scans that run or wait, running ones first, then in the order they were asked for.
@@ -62,9 +65,11 @@ func (tx *Tx) ListedScan(ctx context.Context, id magpie.ScanID) (ListedScan, err
 
 func readListedScan(s scanner) (v ListedScan, err error) {
 	p := &v.Progress
-	err = s.Scan(&v.ID, &v.RepoID, &v.Kind, &v.State, &p.BytesReceived, &p.Objects, &p.ObjectsTotal, &p.Blobs, &p.BlobBytes,
+	var left int64
+	err = s.Scan(&v.ID, &v.RepoID, &v.Kind, &v.State, &p.Phase, &left, &p.BytesReceived, &p.Objects, &p.ObjectsTotal, &p.Blobs, &p.BlobBytes,
 		&p.Findings, &p.Skipped, &v.SkippedWhy, &v.Error, timeColumn{&v.CreatedAt}, timeColumn{&v.StartedAt}, timeColumn{&v.EndedAt},
-		&v.RepoName, &v.BrowseURL)
+		&v.RepoName, &v.BrowseURL, &v.Readable)
+	p.Left = time.Duration(left) * time.Microsecond
 	return v, err
 }
 

@@ -59,6 +59,13 @@ func (r *Repo) Feed(stdin []byte, args ...string) []byte {
 	return out.Bytes()
 }
 
+// Usage returns what a command of git says of its use, with which it always fails.
+func (r *Repo) Usage(args ...string) string {
+	r.t.Helper()
+	out, _ := exec.Command("git", append([]string{"-C", r.Dir}, args...)...).CombinedOutput()
+	return string(out)
+}
+
 // Pack returns a pack of everything that all refs reach, as git pack-objects makes it with the given options.
 func (r *Repo) Pack(args ...string) []byte {
 	r.t.Helper()

@@ -2,9 +2,10 @@
 // a pack in memory.
 //
 // Spool takes a pack as it arrives from a server, writes it to an unlinked temporary file, finds where each object
-// starts, and checks the whole. Open opens a repository on disk: its packs, loose objects and alternates. Both give a
-// git.Source. Walking one goes depth-first over the trees of deltas, so that each object is expanded exactly once from
-// a base that is at hand, and memory holds only the bases on the way down.
+// starts, and checks the whole. Open opens a repository on disk: its packs, loose objects and alternates, its refs in
+// files or reftables. OpenBundle opens a file that git bundle made. All give a git.Source. Walking one goes depth-first
+// over the trees of deltas, so that each object is expanded exactly once from a base that is at hand, and memory holds
+// only the bases on the way down.
 //
 // Packs come from other people's servers, so nothing in them is believed: every length is bounded, deltas are checked
 // before memory is reserved for their result, and what expands beyond reason is skipped and reported. What can't be

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"os"
@@ -85,7 +86,7 @@ func FuzzIdx(f *testing.F) {
 		if err := os.WriteFile(path, idx, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		x, err := readIdx(path, bytes.NewReader(data), int64(len(data)), git.SHA1, limits)
+		x, _, err := readIdx(path, bytes.NewReader(data), int64(len(data)), git.SHA1, limits)
 		if err != nil {
 			return
 		}
@@ -100,6 +101,47 @@ func FuzzIdx(f *testing.F) {
 		run.walkPack(p, g)
 		if _, err := run.finish(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzMidx checks that a multi-pack-index can say what it wants without harm.
+func FuzzMidx(f *testing.F) {
+	repo := gittest.New(f, "sha1")
+	repo.Generate(1, 6)
+	repo.Git("repack", "-adq")
+	repo.Git("multi-pack-index", "write")
+	raw, err := os.ReadFile(filepath.Join(repo.Dir, "objects/pack/multi-pack-index"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(raw[:100])
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := openMidx(raw, "packs", git.SHA1)
+		if err != nil {
+			return
+		}
+		var id [20]byte
+		for b := range 256 {
+			id[0] = byte(b)
+			midxs{m}.elsewhere(id[:], "packs/x.pack")
+		}
+		for i := range min(m.count, 100) {
+			midxs{m}.elsewhere(m.ids[20*i:][:20], "packs/x.pack")
+		}
+	})
+}
+
+// FuzzBundleHeader checks that no header makes the reader panic or hang.
+func FuzzBundleHeader(f *testing.F) {
+	id := "0123456789012345678901234567890123456789"
+	f.Add([]byte("# v2 git bundle\n-" + id + " why\n" + id + " refs/heads/main\n\nPACK"))
+	f.Add([]byte("# v3 git bundle\n@object-format=sha1\n@filter=blob:none\n" + id + " HEAD\n\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, err := readBundleHeader(bufio.NewReaderSize(bytes.NewReader(data), maxBundleLine))
+		if err == nil && (h.size > int64(len(data)) || data[h.size-1] != '\n') {
+			t.Errorf("a header of %d bytes in %d", h.size, len(data))
 		}
 	})
 }

@@ -88,24 +88,29 @@ func (x *idx) find(id git.ID) (int64, bool) {
 	return x.offset(i), true
 }
 
-// readIdx makes the index of a pack of packSize bytes from its .idx file. The offsets are believed only as far as they
-// fit: each object is checked when it is expanded, and named by the hash of its content.
-func readIdx(path string, pack io.ReaderAt, packSize int64, format git.Format, limits Limits) (*index, error) {
+// loadIdx reads the .idx file at path.
+func loadIdx(path string, format git.Format, limits Limits) (*idx, error) {
 	raw, err := readWholeFile(path, limits.MaxObjects*48+1<<20)
 	if err != nil {
 		return nil, err
 	}
-	table, err := openIdx(raw, format)
+	return openIdx(raw, format)
+}
+
+// readIdx makes the index of a pack of packSize bytes from its .idx file, which it returns too. The offsets are believed
+// only as far as they fit: each object is checked when it is expanded, and named by the hash of its content.
+func readIdx(path string, pack io.ReaderAt, packSize int64, format git.Format, limits Limits) (*index, *idx, error) {
+	table, err := loadIdx(path, format, limits)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var head [12]byte
 	if _, err := pack.ReadAt(head[:], 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	count := int64(binary.BigEndian.Uint32(head[8:]))
 	if string(head[:4]) != "PACK" || count != int64(table.count) || count > limits.MaxObjects {
-		return nil, errIdx
+		return nil, nil, errIdx
 	}
 	x := &index{end: packSize - int64(format.Size())}
 	offsets := make([]int64, table.count)
@@ -114,20 +119,20 @@ func readIdx(path string, pack io.ReaderAt, packSize int64, format git.Format, l
 	}
 	slices.Sort(offsets)
 	if len(offsets) > 0 && (offsets[0] != int64(len(head)) || offsets[len(offsets)-1] >= x.end) {
-		return nil, errIdx
+		return nil, nil, errIdx
 	}
 	if len(slices.Compact(offsets)) != table.count {
-		return nil, errIdx
+		return nil, nil, errIdx
 	}
 	if err := x.readHeaders(pack, offsets, format); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, id := range x.refs {
 		if off, ok := table.find(id); ok {
 			x.entries[i].base = x.find(off)
 		}
 	}
-	return x, nil
+	return x, table, nil
 }
 
 // readHeaders adds the entries at the given offsets.

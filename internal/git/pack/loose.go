@@ -22,15 +22,17 @@ type looseFile struct {
 	name string // the other digits
 }
 
-// looseFiles lists the loose objects there are now.
-func (r *Repository) looseFiles() []looseFile {
-	var files []looseFile
+// id returns the id that the file's name tells.
+func (f looseFile) id() (git.ID, error) { return git.ParseID(filepath.Base(f.dir) + f.name) }
+
+// looseFiles lists the loose objects there are now, and the errors of directories that can't be listed.
+func (r *Repository) looseFiles() (files []looseFile, unlisted []error) {
 	for _, dir := range r.objects {
 		for shard := range 256 {
 			sub := filepath.Join(dir, fmt.Sprintf("%02x", shard))
 			entries, err := os.ReadDir(sub)
-			if err != nil {
-				continue
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				unlisted = append(unlisted, err)
 			}
 			for _, e := range entries {
 				if len(e.Name()) == 2*r.format.Size()-2 && !e.IsDir() {
@@ -39,7 +41,7 @@ func (r *Repository) looseFiles() []looseFile {
 			}
 		}
 	}
-	return files
+	return files, unlisted
 }
 
 // walkLoose hands out loose objects with all visitors.
@@ -79,12 +81,15 @@ type looseReader struct {
 	objects, bytes int64
 }
 
-var errLooseHeader = errors.New("loose object has no readable header")
+var (
+	errLooseHeader = errors.New("loose object has no readable header")
+	errLooseName   = errors.New("its file holds something else, which was looked at")
+)
 
 // read hands one object out. The error ends the walk.
 func (l *looseReader) read(file looseFile, visit git.VersionVisitor) error {
 	path := filepath.Join(file.dir, file.name)
-	id, err := git.ParseID(filepath.Base(file.dir) + file.name)
+	id, err := file.id()
 	if err != nil {
 		return nil // not an object: git names its temporary files otherwise, but others may not
 	}
@@ -155,6 +160,9 @@ func (l *looseReader) hand(id git.ID, kind git.Kind, size int64, visit git.Versi
 	}
 	l.buf = data.Bytes()
 	v := git.NewVersion(kind, l.buf, l.hasher)
+	if v.ID() != id {
+		l.run.skip(&git.ObjectError{ID: id, Kind: kind, Size: size, Offset: -1, Reason: git.ReasonCorrupt, Err: errLooseName})
+	}
 	note, err := visit(&v)
 	if note != any(repeated{}) {
 		l.objects++

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,72 +20,125 @@ import (
 // Repository is a Git repository on disk. It implements git.Source: its walks go through all packs, loose objects and
 // alternates. Nothing in it is ever changed or run. It holds no open files between calls.
 type Repository struct {
-	gitDir    string // of this worktree
-	commonDir string // of all worktrees
-	objects   []string
-	format    git.Format
-	limits    Limits
-	absent    Absence
-	reftable  bool
+	gitDir     string // of this worktree
+	commonDir  string // of all worktrees
+	objects    []string
+	format     git.Format
+	limits     Limits
+	absent     Absence
+	refStorage string // "reftable", or as files if empty or "files"
 
-	mu    sync.Mutex
-	packs map[string]*packFile // by path; their r is nil
+	mu          sync.Mutex
+	packs       map[string]*storedPack // by path
+	midxTrouble []*git.ObjectError     // what was wrong with multi-pack-indexes when they were read last
 }
 
-// Absence says what a repository leaves out on purpose.
+// storedPack is a pack whose index was read; its r is nil between walks.
+type storedPack struct {
+	*packFile
+	pruned bool // objects that another pack holds as well were left out
+}
+
+// Absence says what a repository leaves out, as far as that can be told without looking at its objects.
 type Absence struct {
-	Shallow []magpie.Hash // commits whose parents are absent
+	Shallow []magpie.Hash // commits at the boundary of a shallow clone: their parents are absent on purpose
 	Partial bool          // objects may be absent, to be fetched by git when needed
+	Unread  []string      // what belongs to it but can't be read, such as absent alternates, and why, for people
 }
-
-// maxAlternates is how many object directories in all a repository may be made of.
-const maxAlternates = 20
 
 // Open opens the repository at path: a working copy, a worktree of another one, a submodule, or a bare repository. An
-// error of kind KindNotFound says that there is none.
+// error of kind KindNotFound says that there is none, one of kind KindInvalid that there is one that can't be read.
 func Open(path string, limits Limits) (*Repository, error) {
 	gitDir, err := findGitDir(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{gitDir: gitDir, commonDir: gitDir, limits: limits.withDefaults(), packs: map[string]*packFile{}}
-	if b, err := readSmall(filepath.Join(gitDir, "commondir")); err == nil {
+	r := &Repository{gitDir: gitDir, commonDir: gitDir, limits: limits.withDefaults(), packs: map[string]*storedPack{}}
+	b, err := readSmall(filepath.Join(gitDir, "commondir"))
+	if err == nil {
 		r.commonDir = relativeTo(gitDir, strings.TrimSpace(string(b)))
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, notThere("the file", filepath.Join(gitDir, "commondir"), err)
+	}
+	objects := filepath.Join(r.commonDir, "objects")
+	if _, err := os.ReadDir(objects); err != nil {
+		return nil, notThere("the repository's object directory", objects, err)
 	}
 	if err := r.readConfig(); err != nil {
 		return nil, err
 	}
-	if b, err := readSmall(filepath.Join(r.commonDir, "shallow")); err == nil {
-		for line := range strings.FieldsSeq(string(b)) {
-			if id, err := git.ParseID(line); err == nil {
-				r.absent.Shallow = append(r.absent.Shallow, id.Hash())
-			}
+	r.readShallow()
+	r.addObjects(objects)
+	for _, dir := range r.objects {
+		promised, err := filepath.Glob(filepath.Join(escapeGlob(dir), "pack", "*.promisor"))
+		r.absent.Partial = r.absent.Partial || err == nil && len(promised) > 0
+	}
+	return r, nil
+}
+
+// escapeGlob makes a path stand for itself in a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+// readShallow reads which commits are the boundary of a shallow clone.
+func (r *Repository) readShallow() {
+	path := filepath.Join(r.commonDir, "shallow")
+	b, err := readSmall(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		r.unread("the boundary of the shallow clone can't be read: %v", err)
+		return
+	}
+	bad := 0
+	for field := range strings.FieldsSeq(string(b)) {
+		if id, err := git.ParseID(field); err == nil {
+			r.absent.Shallow = append(r.absent.Shallow, id.Hash())
+		} else {
+			bad++
 		}
 	}
-	r.addObjects(filepath.Join(r.commonDir, "objects"))
-	return r, nil
+	if bad > 0 {
+		r.unread("%d entries of %s are no commits", bad, path)
+	}
 }
 
 // findGitDir returns the directory that holds HEAD for the repository at path.
 func findGitDir(path string) (string, error) {
 	if b, err := readSmall(filepath.Join(path, ".git")); err == nil {
 		if dir, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "gitdir: "); ok {
-			return relativeTo(path, dir), nil
+			dir = relativeTo(path, dir)
+			if err := checkGitDir(dir); err != nil {
+				return "", notThere("the repository that "+filepath.Join(path, ".git")+" names,", dir, err)
+			}
+			return dir, nil
 		}
 	}
 	for _, dir := range []string{filepath.Join(path, ".git"), path} {
-		head, err := os.Stat(filepath.Join(dir, "HEAD"))
-		if err != nil || !head.Mode().IsRegular() {
-			continue
-		}
-		// A worktree's own directory has no objects, but names the one that has.
-		for _, name := range []string{"objects", "commondir"} {
-			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				return dir, nil
-			}
+		if checkGitDir(dir) == nil {
+			return dir, nil
 		}
 	}
 	return "", magpie.Errorf(magpie.KindNotFound, "%s is not a Git repository", path)
+}
+
+// checkGitDir returns nil if dir holds what makes a repository.
+func checkGitDir(dir string) error {
+	head, err := os.Stat(filepath.Join(dir, "HEAD"))
+	if err != nil {
+		return err
+	}
+	if !head.Mode().IsRegular() {
+		return errors.New("its HEAD is not a file")
+	}
+	// A worktree's own directory has no objects, but names the one that has.
+	_, err = os.Stat(filepath.Join(dir, "objects"))
+	if err != nil {
+		_, err = os.Stat(filepath.Join(dir, "commondir"))
+	}
+	return err
 }
 
 // relativeTo returns path, seen from dir if it is not absolute.
@@ -95,77 +147,6 @@ func relativeTo(dir, path string) string {
 		return filepath.Clean(path)
 	}
 	return filepath.Join(dir, path)
-}
-
-// addObjects adds an object directory and its alternates.
-func (r *Repository) addObjects(dir string) {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	if len(r.objects) >= maxAlternates || slices.Contains(r.objects, dir) {
-		return
-	}
-	r.objects = append(r.objects, dir)
-	b, err := readSmall(filepath.Join(dir, "info", "alternates"))
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(b)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "#") {
-			r.addObjects(relativeTo(dir, line))
-		}
-	}
-}
-
-// readConfig takes from the repository's configuration how it is stored, and nothing else. Files it includes are not
-// read.
-func (r *Repository) readConfig() error {
-	b, err := readSmall(filepath.Join(r.commonDir, "config"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the repository's configuration: %w", err)
-	}
-	for key, value := range configLines(string(b)) {
-		switch {
-		case key == "extensions.objectformat":
-			if r.format, err = git.ParseFormat(value); err != nil {
-				return magpie.Errorf(magpie.KindInvalid, "the repository has object format %q, which is not known", value)
-			}
-		case key == "extensions.refstorage":
-			r.reftable = value == "reftable"
-		case key == "extensions.partialclone":
-			r.absent.Partial = true
-		case strings.HasPrefix(key, "remote ") && strings.HasSuffix(key, ".promisor"):
-			r.absent.Partial = r.absent.Partial || value == "true"
-		}
-	}
-	return nil
-}
-
-// configLines goes through the settings of a Git configuration file, as "section.key" in lower case with their values.
-func configLines(text string) iter.Seq2[string, string] {
-	return func(yield func(key, value string) bool) {
-		section := ""
-		for line := range strings.Lines(text) {
-			line = strings.TrimSpace(line)
-			if line == "" || line[0] == '#' || line[0] == ';' {
-				continue
-			}
-			if line[0] == '[' {
-				name, _, _ := strings.Cut(line[1:], "]")
-				section = strings.ToLower(strings.TrimSpace(name))
-				continue
-			}
-			key, value, found := strings.Cut(line, "=")
-			if !found {
-				value = "true"
-			}
-			value = strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`))
-			if !yield(section+"."+strings.ToLower(strings.TrimSpace(key)), value) {
-				return
-			}
-		}
-	}
 }
 
 // maxSmallFile bounds the files of a repository that are read whole.
@@ -178,7 +159,11 @@ func readSmall(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSmallFile))
+	b, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
+	if len(b) > maxSmallFile {
+		return nil, fmt.Errorf("%s is larger than %d MiB", path, maxSmallFile>>20)
+	}
+	return b, err
 }
 
 // openRegular opens a regular file for reading.
@@ -202,8 +187,8 @@ func (r *Repository) Format() git.Format { return r.format }
 // Absent says what the repository leaves out on purpose, so that not finding something can be told apart from damage.
 func (r *Repository) Absent() Absence { return r.absent }
 
-// Walk implements git.Source. Objects that are stored several times are handed out once. A pack that can't be read at
-// all counts as one skipped object.
+// Walk implements git.Source. Objects that are stored several times are handed out once. A pack or directory that can't
+// be read at all counts as one skipped object.
 func (r *Repository) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.Visitor) (git.Report, error) {
 	return r.WalkLineages(ctx, opts, distinct(newVisitor))
 }
@@ -211,38 +196,77 @@ func (r *Repository) Walk(ctx context.Context, opts git.WalkOptions, newVisitor 
 // WalkLineages implements git.LineageSource, as Walk does git.Source.
 func (r *Repository) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
 	run := newRun(ctx, opts, newVisitor)
-	loose := r.looseFiles()
+	loose, unlisted := r.looseFiles()
 	run.total.Store(int64(len(loose)))
 	done := map[string]bool{}
 	// A repack by someone else may replace packs while we read, so look again until there is nothing new.
 	for range 3 {
-		paths := slices.DeleteFunc(r.packPaths(), func(p string) bool { return done[p] })
-		for _, path := range paths {
-			done[path] = true
-			if err := r.preparePack(ctx, run, path); err != nil {
-				return run.report, err
-			}
-		}
-		for _, path := range paths {
-			if err := r.walkPack(ctx, run, path); err != nil {
-				return run.report, err
-			}
-		}
+		all, unlistedPacks := r.packPaths()
+		paths := slices.DeleteFunc(all, func(p string) bool { return done[p] })
 		if len(paths) == 0 {
+			unlisted = append(unlisted, unlistedPacks...)
 			break
 		}
+		if err := r.walkPacks(ctx, run, paths, done); err != nil {
+			return run.report, err
+		}
+	}
+	for _, err := range unlisted {
+		run.skip(unreadable("", err))
 	}
 	run.walkLoose(loose, r.format, r.limits)
 	return run.finish()
 }
 
-// packPaths lists the packs there are now.
-func (r *Repository) packPaths() []string {
-	var paths []string
+// unreadable is the error of something that holds objects, whatever they are.
+func unreadable(name string, err error) *git.ObjectError {
+	if name != "" {
+		err = fmt.Errorf("%s can't be read: %w", name, err)
+	}
+	return &git.ObjectError{Offset: -1, Reason: git.ReasonCorrupt, Err: err}
+}
+
+// walkPacks walks the packs at paths and adds those that were there to done.
+func (r *Repository) walkPacks(ctx context.Context, run *run, paths []string, done map[string]bool) error {
+	tables := r.openMidxs(run, paths)
+	before := run.report.Skipped
+	for _, path := range paths {
+		if err := r.preparePack(ctx, run, path, tables); err != nil {
+			return err
+		}
+	}
+	for _, path := range paths {
+		there, err := r.walkPack(ctx, run, path)
+		if err != nil {
+			return err
+		}
+		done[path] = there
+	}
+	if run.report.Skipped == before {
+		return nil
+	}
+	// An object that could not be read may be whole in a pack from which it was left out.
+	for _, path := range paths {
+		if p := r.stored(path); p == nil || !p.pruned {
+			continue
+		}
+		r.forget(path)
+		if err := r.preparePack(ctx, run, path, nil); err != nil {
+			return err
+		}
+		if _, err := r.walkPack(ctx, run, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packPaths lists the packs there are now, and the errors of directories that can't be listed.
+func (r *Repository) packPaths() (paths []string, unlisted []error) {
 	for _, dir := range r.objects {
 		files, err := os.ReadDir(filepath.Join(dir, "pack"))
-		if err != nil {
-			continue
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			unlisted = append(unlisted, err)
 		}
 		for _, f := range files {
 			if filepath.Ext(f.Name()) == ".pack" {
@@ -250,11 +274,26 @@ func (r *Repository) packPaths() []string {
 			}
 		}
 	}
-	return paths
+	return paths, unlisted
 }
 
-// preparePack reads a pack's index, once.
-func (r *Repository) preparePack(ctx context.Context, run *run, path string) error {
+// stored returns the pack at path if its index was read.
+func (r *Repository) stored(path string) *storedPack {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.packs[path]
+}
+
+// forget makes the index of the pack at path be read again.
+func (r *Repository) forget(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.packs, path)
+}
+
+// preparePack reads a pack's index, once. Objects that tables find in another pack are left out, where nothing else is
+// built from them.
+func (r *Repository) preparePack(ctx context.Context, run *run, path string, tables midxs) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.packs[path]
@@ -264,20 +303,19 @@ func (r *Repository) preparePack(ctx context.Context, run *run, path string) err
 			return nil
 		}
 		var x *index
+		var pruned bool
 		if err == nil {
 			defer f.Close()
-			x, err = indexFile(ctx, f, strings.TrimSuffix(path, ".pack")+".idx", r.format, r.limits)
+			x, pruned, err = r.indexFile(ctx, f, path, tables)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			run.skip(&git.ObjectError{
-				Offset: -1, Reason: git.ReasonCorrupt, Err: fmt.Errorf("%s can't be read: %w", filepath.Base(path), err),
-			})
+			run.skip(unreadable(filepath.Base(path), err))
 			return nil
 		}
-		p = newPackFile(f, x, r.format, r.limits)
+		p = &storedPack{newPackFile(f, x, r.format, r.limits), pruned}
 		if _, err := p.prepare(ctx); err != nil {
 			return err
 		}
@@ -288,35 +326,42 @@ func (r *Repository) preparePack(ctx context.Context, run *run, path string) err
 	return nil
 }
 
-// walkPack walks one pack that was prepared.
-func (r *Repository) walkPack(_ context.Context, run *run, path string) error {
-	r.mu.Lock()
-	p := r.packs[path]
-	r.mu.Unlock()
-	if p == nil {
-		return nil
-	}
+// walkPack walks one pack if it was prepared, and reports whether it is there.
+func (r *Repository) walkPack(_ context.Context, run *run, path string) (there bool, err error) {
+	p := r.stored(path)
 	f, err := openRegular(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("opening a pack: %w", err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case p == nil:
+		return true, nil // and was reported
+	case err != nil:
+		return true, fmt.Errorf("opening a pack: %w", err)
 	}
 	defer f.Close()
 	run.walkPack(&packFile{r: f, index: p.index, format: p.format, limits: p.limits}, p.graph)
-	return run.failure()
+	return true, run.failure()
 }
 
 // indexFile makes the index of a pack file, from its .idx file where that is good, or else by reading all of it.
-func indexFile(ctx context.Context, f *os.File, idxPath string, format git.Format, limits Limits) (*index, error) {
+func (r *Repository) indexFile(ctx context.Context, f *os.File, path string, tables midxs) (x *index, pruned bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if x, err := readIdx(idxPath, f, info.Size(), format, limits); err == nil {
-		return x, nil
+	x, ids, err := readIdx(idxPath(path), f, info.Size(), r.format, r.limits)
+	if err == nil {
+		return x, tables.prune(path, x, ids), nil
 	}
-	in := newTee(bufio.NewReaderSize(io.NewSectionReader(f, 0, info.Size()), 1<<20), nil, format, limits.MaxPackBytes)
-	return scanIndex(ctx, in, format, limits, func(_, _, _ int64) {})
+	x, err = indexReader(ctx, f, info.Size(), r.format, r.limits, func(_, _, _ int64) {})
+	return x, false, err
+}
+
+// idxPath returns where the .idx file of the pack at path is.
+func idxPath(path string) string { return strings.TrimSuffix(path, ".pack") + ".idx" }
+
+// indexReader makes the index of a pack of size bytes by reading all of it.
+func indexReader(ctx context.Context, r io.ReaderAt, size int64, format git.Format, limits Limits, progress func(bytes, done, total int64)) (*index, error) {
+	in := newTee(bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<20), nil, format, limits.MaxPackBytes)
+	return scanIndex(ctx, in, format, limits, progress)
 }

@@ -46,8 +46,13 @@ func TestRefs(t *testing.T) {
 		want[f[0]] = pack.Ref{Name: f[0], Hash: magpie.Hash(f[1]), Target: f[2]}
 	}
 	want["refs/heads/dangling"] = pack.Ref{Name: "refs/heads/dangling", Target: "refs/heads/absent"}
-	if err := os.WriteFile(filepath.Join(repo.Dir, "refs/heads/rubbish"), []byte("not a ref\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"rubbish": "not a ref\n", "empty": "", "taken.lock": ""} {
+		if err := os.WriteFile(filepath.Join(repo.Dir, "refs/heads", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"refs/heads/rubbish", "refs/heads/empty"} {
+		want[name] = pack.Ref{Name: name, Broken: "its file holds no object id"}
 	}
 	list, err := open(t, repo.Dir).Refs()
 	if err != nil {

@@ -127,7 +127,7 @@ var want = map[string][]magpie.Role{
 	"get-coverage": roles, "export-coverage": roles, "list-refs": roles, "list-sweeps": roles, "start-sweep": roles[:2],
 	"list-projects": roles, "install-project": roles[:2], "list-repositories": roles, "get-repository": roles,
 	"select-repositories": roles[:2], "deselect-repositories": roles[:2],
-	"list-scans": roles, "start-scan": roles[:2], "get-scan": roles, "cancel-scan": roles[:2],
+	"list-scans": roles, "start-scan": roles[:2], "get-scan": roles, "cancel-scan": roles[:2], "repeat-scan": roles[:2],
 	"list-incidents": roles, "get-incident": roles, "list-occurrences": roles, "list-events": roles, "assign-incident": roles,
 	"resolve-incident": roles, "ignore-incident": roles, "reopen-incident": roles, "set-severity": roles,
 }

@@ -23,6 +23,10 @@ func (s *server) scans() {
 		id: "cancel-scan", method: "POST", path: "/scans/{id}/cancel", need: access.StartScans, tag: tag,
 		summary: "Cancel a scan that has not ended",
 	}, s.cancelScan)
+	add(s, operation{
+		id: "repeat-scan", method: "POST", path: "/scans/{id}/repeat", need: access.StartScans, tag: tag,
+		summary: "Scan a history again whose scan was canceled or failed", status: http.StatusCreated,
+	}, s.repeatScan)
 }
 
 type scansInput struct {
@@ -63,4 +67,12 @@ func (s *server) startScan(ctx context.Context, user magpie.User, in *startInput
 
 func (s *server) cancelScan(ctx context.Context, user magpie.User, in *scanPath) (nothing, error) {
 	return nothing{}, s.Scans.Cancel(ctx, user, magpie.ScanID(in.ID))
+}
+
+func (s *server) repeatScan(ctx context.Context, user magpie.User, in *scanPath) (scanView, error) {
+	id, err := s.Perimeter.RepeatHistory(ctx, user, magpie.ScanID(in.ID))
+	if err != nil {
+		return scanView{}, err
+	}
+	return s.getScan(ctx, user, &scanPath{string(id)})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -225,9 +226,11 @@ type scanView struct {
 	Repository    string           `json:"repository" example:"PRJ/service"`
 	Kind          magpie.ScanKind  `json:"kind" enum:"history,push"`
 	State         magpie.ScanState `json:"state" enum:"queued,running,finished,failed,canceled"`
+	Phase         magpie.ScanPhase `json:"phase,omitempty" enum:"receiving,indexing,scanning,placing" doc:"What it is busy with; absent unless it runs."`
+	ETASeconds    *int64           `json:"eta_seconds,omitempty" doc:"Estimate of the seconds until it ends; absent unless it runs and that can be told."`
 	BytesReceived int64            `json:"bytes_received" doc:"Of the pack."`
-	Objects       int64            `json:"objects"`
-	ObjectsTotal  int64            `json:"objects_total"`
+	Objects       int64            `json:"objects" doc:"Dealt with in this phase."`
+	ObjectsTotal  int64            `json:"objects_total" doc:"Of this phase; 0 until it is known. When the scan has ended, of the pack."`
 	Blobs         int64            `json:"blobs"`
 	BlobBytes     int64            `json:"blob_bytes" doc:"Expanded bytes of the scanned blobs."`
 	Findings      int64            `json:"findings"`
@@ -241,7 +244,13 @@ type scanView struct {
 
 func viewScan(s store.ListedScan) scanView {
 	p := s.Progress
+	var eta *int64
+	if s.State == magpie.ScanRunning && p.Left > 0 {
+		seconds := int64(math.Ceil(p.Left.Seconds()))
+		eta = &seconds
+	}
 	return scanView{
+		Phase: p.Phase, ETASeconds: eta,
 		ID: s.ID, RepositoryID: s.RepoID, Repository: s.RepoName, Kind: s.Kind, State: s.State, BytesReceived: p.BytesReceived,
 		Objects: p.Objects, ObjectsTotal: p.ObjectsTotal, Blobs: p.Blobs, BlobBytes: p.BlobBytes, Findings: p.Findings,
 		Skipped: p.Skipped, SkippedWhy: s.SkippedWhy, Error: s.Error, CreatedAt: s.CreatedAt, StartedAt: when(s.StartedAt), EndedAt: when(s.EndedAt),

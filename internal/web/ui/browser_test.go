@@ -183,6 +183,17 @@ func (b *tab) noOverflow(width int64) {
 	}
 }
 
+// inView asserts that nothing that a selector chooses is cut off by the box that its table scrolls in.
+func (b *tab) inView(selector string) {
+	b.Helper()
+	quoted, _ := json.Marshal(selector)
+	cut := `[...document.querySelectorAll(` + string(quoted) + `)].filter(e => e.getBoundingClientRect().right > e.closest('.table-wrap').getBoundingClientRect().right).length`
+	if got := b.evaluate(cut); got != "0" {
+		b.Errorf("%s: %s of %q are out of view; the table is %s wide in %s", b.evaluate(`location.pathname`), got, selector,
+			b.evaluate(`document.querySelector('.table-wrap').scrollWidth`), b.evaluate(`document.querySelector('.table-wrap').clientWidth`))
+	}
+}
+
 // lowContrast lists the texts of a page whose colour is too near to that of their ground for WCAG 2.2 AA (4.5 to 1).
 const lowContrast = `(() => {
 	const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
@@ -461,6 +472,8 @@ func TestPagesInABrowser(t *testing.T) {
 		b.colours(false)
 		b.legible(p.path)
 		b.noOverflow(1360)
+		b.noOverflow(1280)
+		b.inView("td.right form")
 		b.noOverflow(400)
 		b.noOverflow(320)
 		b.shoot(p.name, 1360, 860, false)
@@ -486,7 +499,7 @@ func dropComplaints(all []string, with string) (kept []string) {
 func (w *world) furnish() {
 	w.Helper()
 	service := w.repo("APP", "checkout-service", nil)
-	w.repo("APP", "mobile-client", func(r *magpie.Repo) { r.History = magpie.HistoryPending })
+	mobile := w.repo("APP", "mobile-client", func(r *magpie.Repo) { r.History = magpie.HistoryPending })
 	docs := w.repo("APP", "handbook", func(r *magpie.Repo) { r.State, r.StateReason = magpie.RepoArchived, "" })
 	infra := w.repo("OPS", "infrastructure", nil)
 	broken := w.repo("OPS", "legacy-deploy", func(r *magpie.Repo) {
@@ -528,11 +541,17 @@ func (w *world) furnish() {
 		w.found(service, magpie.ScanPush, f)
 	}
 	w.handle()
-	w.scan(service, magpie.ScanHistory, magpie.ScanRunning, magpie.Progress{BytesReceived: 48_300_000, Objects: 31_204, ObjectsTotal: 88_410, Blobs: 12_000, BlobBytes: 612_000_000, Findings: 5})
+	w.scan(mobile, magpie.ScanHistory, magpie.ScanRunning, magpie.Progress{
+		Phase: magpie.PhaseReceiving, Left: 11 * time.Minute, BytesReceived: 912_400_000, Objects: 140_312, ObjectsTotal: 1_288_410,
+	})
+	w.scan(infra, magpie.ScanHistory, magpie.ScanCanceled, magpie.Progress{BytesReceived: 5_000_000, Objects: 100, ObjectsTotal: 9_000})
+	w.scan(service, magpie.ScanHistory, magpie.ScanFailed, magpie.Progress{BytesReceived: 5_000_000, Objects: 100, ObjectsTotal: 9_000})
+	w.scan(service, magpie.ScanHistory, magpie.ScanRunning, magpie.Progress{Phase: magpie.PhaseScanning, Left: 47 * time.Second, BytesReceived: 48_300_000, Objects: 31_204, ObjectsTotal: 88_410, Blobs: 12_000, BlobBytes: 612_000_000, Findings: 5})
 	w.scan(infra, magpie.ScanHistory, magpie.ScanRunning, magpie.Progress{BytesReceived: 1_300_000})
 	w.scan(broken, magpie.ScanHistory, magpie.ScanQueued, magpie.Progress{})
 	w.scan(docs, magpie.ScanHistory, magpie.ScanFinished, magpie.Progress{BytesReceived: 9_800_000, Objects: 8_120, ObjectsTotal: 8_120, BlobBytes: 70_000_000, Findings: 2})
 	w.scan(service, magpie.ScanPush, magpie.ScanFinished, magpie.Progress{BytesReceived: 1_204, Objects: 3, ObjectsTotal: 3, BlobBytes: 2_048, Findings: 1})
+	w.scan(docs, magpie.ScanHistory, magpie.ScanCanceled, magpie.Progress{BytesReceived: 2_400_000, Objects: 100, ObjectsTotal: 8_120})
 	w.scan(home, magpie.ScanHistory, magpie.ScanFailed, magpie.Progress{})
 }
 

@@ -196,9 +196,36 @@ func (page *perimeterPage) read(ctx context.Context, tx *store.Tx, query url.Val
 		page.Projects = append(page.Projects, projects...)
 	}
 	if page.Listed {
-		return page.readList(ctx, tx, tree, query.Get("cursor"), now)
+		err = page.readList(ctx, tx, tree, query.Get("cursor"), now)
+	} else {
+		err = page.readTree(ctx, tx, tree, query, now)
 	}
-	return page.readTree(ctx, tx, tree, query, now)
+	if err != nil {
+		return err
+	}
+	return page.readRunning(ctx, tx, now)
+}
+
+// readRunning shows at each repository how far the scan of its history is. Of very many that wait, the last ones do
+// without.
+func (page *perimeterPage) readRunning(ctx context.Context, tx *store.Tx, now time.Time) error {
+	active, err := tx.ActiveScans(ctx, maxActiveScans)
+	if err != nil {
+		return err
+	}
+	running := map[magpie.RepoID]*scanRow{}
+	for _, v := range active {
+		if v.Kind == magpie.ScanHistory {
+			row := newScanRow(v, now, page.MayScan)
+			running[v.RepoID] = &row
+		}
+	}
+	page.eachProject(func(_ magpie.Integration, p *projectRow) {
+		for i := range p.Repos {
+			p.Repos[i].Running = running[p.Repos[i].ID]
+		}
+	})
+	return nil
 }
 
 // liveEvery returns how often a page about so many repositories asks for itself: what it shows is counted each time.

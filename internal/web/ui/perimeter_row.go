@@ -21,6 +21,7 @@ type repoRow struct {
 	Scan    timestamp
 	Compare timestamp
 	Browse  templ.SafeURL
+	Running *scanRow // the scan of its history, if one runs or waits
 }
 
 func newRepoRow(r store.PerimeterRepo, i magpie.Integration, now time.Time) repoRow {

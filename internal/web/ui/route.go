@@ -61,6 +61,7 @@ func (s *server) routes() []route {
 
 		{"GET", "/scans", access.ViewPerimeter, s.serveScanList},
 		{"POST", "/scans/{id}/cancel", access.StartScans, s.cancelScan},
+		{"POST", "/scans/{id}/repeat", access.StartScans, s.repeatScan},
 
 		{"GET", "/settings", access.ViewSettings, s.serveWorkspace},
 		{"GET", "/settings/integrations", access.ViewSettings, s.serveIntegrations},

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -37,7 +39,9 @@ type scanRow struct {
 	Took      string
 	When      timestamp
 	Line      string // the counters
+	Phase     string // what a running one is busy with, and for how long still
 	MayCancel bool
+	MayRepeat bool // a history that somebody canceled, or that failed, and that nothing has taken up since
 }
 
 func (s *server) serveScanList(w http.ResponseWriter, r *http.Request) error {
@@ -76,9 +80,7 @@ func (p Pages) scanList(ctx context.Context, user magpie.User, query url.Values)
 		if err != nil {
 			return err
 		}
-		for _, v := range ended.Scans {
-			page.Ended = append(page.Ended, newScanRow(v, now, false))
-		}
+		page.addEnded(ended.Scans, now, mayScan(user))
 		if ended.Next != "" {
 			next := cloneQuery(base)
 			next.Set("cursor", ended.Next)
@@ -91,6 +93,23 @@ func (p Pages) scanList(ctx context.Context, user magpie.User, query url.Values)
 	return page, err
 }
 
+// addEnded adds the rows of scans that have ended, newest first.
+func (page *scanListPage) addEnded(ended []store.ListedScan, now time.Time, mayScan bool) {
+	taken := map[magpie.RepoID]bool{} // repositories of which a newer history scan is listed
+	for _, row := range page.Active {
+		taken[row.RepoID] = taken[row.RepoID] || row.Scan.Kind == magpie.ScanHistory
+	}
+	for _, v := range ended {
+		row := newScanRow(v, now, false)
+		if v.Kind == magpie.ScanHistory {
+			broken := v.Scan.State == magpie.ScanCanceled || v.Scan.State == magpie.ScanFailed
+			row.MayRepeat = mayScan && broken && v.Readable && !taken[v.RepoID]
+			taken[v.RepoID] = true
+		}
+		page.Ended = append(page.Ended, row)
+	}
+}
+
 func newScanRow(v store.ListedScan, now time.Time, mayCancel bool) scanRow {
 	row := scanRow{ListedScan: v, State: scanBadge(v.Scan), Took: scanTook(v.Scan, now), When: at(v.CreatedAt, now), MayCancel: mayCancel}
 	row.KindLabel = "Push"
@@ -100,17 +119,59 @@ func newScanRow(v store.ListedScan, now time.Time, mayCancel bool) scanRow {
 	if !v.EndedAt.IsZero() {
 		row.When = at(v.EndedAt, now)
 	}
-	p := v.Progress
-	row.Line = byteSize(p.BytesReceived) + " received"
+	row.Line = readLine(v.Progress)
+	if v.Scan.State == magpie.ScanRunning {
+		row.Phase = phaseLabel(v.Progress)
+	}
+	return row
+}
+
+// readLine says how much a scan has read.
+func readLine(p magpie.Progress) string {
+	var parts []string
+	if p.BytesReceived > 0 {
+		parts = append(parts, byteSize(p.BytesReceived)+" received")
+	}
 	switch {
 	case p.ObjectsTotal == 0:
 	case p.Objects == p.ObjectsTotal:
-		row.Line += " · " + plural(p.Objects, "object")
+		parts = append(parts, plural(p.Objects, "object"))
 	default:
-		row.Line += " · " + number(p.Objects) + " of " + plural(p.ObjectsTotal, "object")
+		parts = append(parts, number(p.Objects)+" of "+plural(p.ObjectsTotal, "object"))
 	}
-	row.Line += " · " + byteSize(p.BlobBytes) + " scanned"
-	return row
+	if p.BlobBytes > 0 {
+		parts = append(parts, byteSize(p.BlobBytes)+" scanned")
+	}
+	return strings.Join(parts, " · ")
+}
+
+// phaseLabel says what a running scan is busy with and when it will be done, as far as that can be told.
+func phaseLabel(p magpie.Progress) string {
+	label := map[magpie.ScanPhase]string{
+		"": "Asking Bitbucket", magpie.PhaseReceiving: "Receiving", magpie.PhaseIndexing: "Indexing",
+		magpie.PhaseScanning: "Looking for secrets", magpie.PhasePlacing: "Looking for commits",
+	}[p.Phase]
+	if p.ObjectsTotal > 0 {
+		label += fmt.Sprintf(", %d\u00a0%%", 100*min(p.Objects, p.ObjectsTotal)/p.ObjectsTotal)
+	}
+	if p.Left > 0 {
+		label += " · " + leftText(p.Left)
+	}
+	return label
+}
+
+// leftText says how long something will take, as exactly as an estimate can be.
+func leftText(d time.Duration) string {
+	const space = "\u00a0" // keeps it on one line
+	switch {
+	case d < 10*time.Second:
+		return strings.ReplaceAll("a few seconds left", " ", space)
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d"+space+"s"+space+"left", int(d.Round(5*time.Second).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d"+space+"min"+space+"left", int(d.Round(time.Minute).Minutes()))
+	}
+	return fmt.Sprintf("%d"+space+"h"+space+"left", int(d.Round(time.Hour).Hours()))
 }
 
 func scanBadge(v magpie.Scan) badge {
@@ -137,5 +198,23 @@ func (s *server) cancelScan(w http.ResponseWriter, r *http.Request) error {
 	if err := s.opts.Scans.Cancel(r.Context(), userOf(r), magpie.ScanID(r.PathValue("id"))); err != nil {
 		return err
 	}
-	return s.done(w, r, pathURL("/scans"), "canceled")
+	return s.done(w, r, scansBack(r), "canceled")
+}
+
+func (s *server) repeatScan(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	if _, err := s.opts.Perimeter.RepeatHistory(r.Context(), userOf(r), magpie.ScanID(r.PathValue("id"))); err != nil {
+		return err
+	}
+	return s.done(w, r, scansBack(r), "scan")
+}
+
+// scansBack returns where a form about a scan leads back to: the page that it was on.
+func scansBack(r *http.Request) templ.SafeURL {
+	if back := r.PostForm.Get("back"); back != "" {
+		return pathURL(localPath(back))
+	}
+	return pathURL("/scans")
 }

@@ -44,8 +44,7 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 func (s *Server) served(w http.ResponseWriter, r *http.Request, target *repo, who identity) {
 	switch r.PathValue("rest") {
 	case "git-upload-pack":
-		limit, end := s.faults.packLimit()
-		s.backend(&packWriter{ResponseWriter: w, s: s, r: r, limit: limit, end: end}, r, target, who)
+		s.backend(&packWriter{ResponseWriter: w, s: s, r: r}, r, target, who)
 	case "info/refs":
 		if !get(&s.faults, &s.faults.dialect).NoShallow {
 			s.backend(w, r, target, who)

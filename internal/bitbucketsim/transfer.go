@@ -159,6 +159,7 @@ func (p *packWriter) Write(b []byte) (int, error) {
 			return p.ResponseWriter.Write(b)
 		}
 		p.inPack = true
+		p.limit, p.end = p.s.faults.packLimit()
 		before := max(len(b)-(len(p.tail)-at), 0)
 		if _, err := p.ResponseWriter.Write(b[:before]); err != nil {
 			return 0, err

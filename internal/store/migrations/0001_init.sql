@@ -200,6 +200,7 @@ CREATE TABLE scan (
     skipped        BIGINT NOT NULL,
     skipped_why    TEXT   NOT NULL,
     error          TEXT   NOT NULL,
+    position       TEXT   NOT NULL, -- of a scan in slices: JSON of the scan stage; empty before the first and after the last
     created_at     BIGINT NOT NULL,
     started_at     BIGINT NOT NULL,
     ended_at       BIGINT NOT NULL

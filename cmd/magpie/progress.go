@@ -58,19 +58,51 @@ func (b *bar) stop() {
 
 // line is the bar as it looks now.
 func (b *bar) line() string {
-	const width = 24
-	p := b.meter.Progress()
-	text := fmt.Sprintf("%d files, %s, %d found", p.Blobs, size(p.BlobBytes), p.Findings)
-	if p.ObjectsTotal > 0 && p.Objects > 0 {
-		share := min(float64(p.Objects)/float64(p.ObjectsTotal), 1)
-		filled := int(share * width)
+	p, remote := b.meter.Progress(), b.meter.Remote()
+	label := b.label
+	if remote.Slice > 0 {
+		label = fmt.Sprintf("slice %d%s  %s", remote.Slice, percentDone(remote), b.label)
+	}
+	found := fmt.Sprintf("%d files, %s, %d found", p.Blobs, size(p.BlobBytes), p.Findings)
+	switch remote.Phase {
+	case "", scan.PhaseScanning:
+		done, total := b.meter.Objects.Load(), b.meter.ObjectsTotal.Load()
+		if total == 0 || done == 0 {
+			return found + "  " + label
+		}
+		share := min(float64(done)/float64(total), 1)
+		if remote.Slice > 0 {
+			return fmt.Sprintf("%s  %s  %s", drawn(share), found, label)
+		}
 		left := time.Duration(float64(time.Since(b.begun)) * (1 - share) / share).Round(time.Second)
-		return fmt.Sprintf("[%s%s] %3.0f %%  %s, %s left  %s", strings.Repeat("█", filled), strings.Repeat("·", width-filled), share*100, text, left, b.label)
+		return fmt.Sprintf("%s  %s, %s left  %s", drawn(share), found, left, label)
+	case scan.PhaseReceiving:
+		return fmt.Sprintf("receiving %s, %d of %s  %s", size(p.BytesReceived), remote.Done, count(remote.Total, "object"), label)
+	case scan.PhaseCounting, scan.PhaseCompressing:
+		text := fmt.Sprintf("the server is %s objects", remote.Phase)
+		if remote.Total > 0 {
+			return fmt.Sprintf("%s: %d of %d  %s", text, remote.Done, remote.Total, label)
+		}
+		return text + "  " + label
+	case scan.PhaseWaiting:
+		return "waiting to try again  " + label
 	}
-	if p.BytesReceived > 0 {
-		return fmt.Sprintf("receiving %s  %s", size(p.BytesReceived), b.label)
+	return "asking the server  " + label
+}
+
+// drawn is a bar of which a share is filled.
+func drawn(share float64) string {
+	const width = 24
+	filled := int(share * width)
+	return fmt.Sprintf("[%s%s] %3.0f %%", strings.Repeat("█", filled), strings.Repeat("·", width-filled), share*100)
+}
+
+// percentDone is how much of a history was scanned in earlier slices, where that is known.
+func percentDone(r scan.Remote) string {
+	if r.CommitsTotal == 0 {
+		return ""
 	}
-	return text + "  " + b.label
+	return fmt.Sprintf(" after %d %% of the commits", r.Commits*100/r.CommitsTotal)
 }
 
 // isTerminal reports whether w is a terminal.

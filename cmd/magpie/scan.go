@@ -2,11 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +160,7 @@ func (j *scanJob) repository(repository *pack.Repository, e scan.Examination) (s
 	return result, err
 }
 
+// remote scans all that the refs of a repository at a server reach, as the server's own first scans do.
 func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error) {
 	client, err := j.connect(target)
 	if err != nil {
@@ -171,28 +171,28 @@ func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error)
 	if err != nil {
 		return scan.Result{}, err
 	}
-	wants := map[magpie.Hash]bool{}
+	want := scan.Want{Format: listing.Format}
+	seen := map[magpie.Hash]bool{}
 	for _, ref := range listing.Refs {
-		wants[ref.Hash] = true
+		if !seen[ref.Hash] {
+			seen[ref.Hash] = true
+			want.Tips = append(want.Tips, ref.Hash)
+		}
 	}
-	request := smarthttp.Request{Format: listing.Format, Wants: slices.Sorted(maps.Keys(wants))}
-	if len(request.Wants) == 0 {
-		return scan.Result{}, nil
+	var result scan.Result
+	if len(want.Tips) == 0 {
+		return result, nil
 	}
-	stream, err := client.Fetch(ctx, request)
-	if err != nil {
-		return scan.Result{}, err
+	fetcher := &scan.Fetcher{
+		Client: client, Examination: e, Room: scan.NewRoom("", 0),
+		// Somebody waits, and nobody comes back later by itself.
+		Slicing: scan.Slicing{Tries: 3, Patience: 5 * time.Minute},
 	}
-	defer stream.Close()
-	spooled, err := pack.Spool(ctx, stream, "", listing.Format, pack.Limits{}, func(bytes, _, total int64) {
-		e.Progress.BytesReceived.Store(bytes)
-		e.Progress.ObjectsTotal.Store(total)
+	err = fetcher.Scan(ctx, want, scan.Position{}, func(_ context.Context, s scan.Slice) error {
+		result.Add(s.Result)
+		return nil
 	})
-	if err != nil {
-		return scan.Result{}, err
-	}
-	defer spooled.Close()
-	return scan.Examine(ctx, spooled, e)
+	return result, err
 }
 
 // connect opens the address given by --url. A person typed it on their own machine, so private addresses are fine.

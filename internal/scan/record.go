@@ -169,18 +169,27 @@ func (s *Service) fresh(ctx context.Context, tx *store.Tx, r record) ([]magpie.F
 			continue
 		}
 		p.Finding = storableFinding(p.Finding)
-		if p.ParentUnknown {
-			known, err := s.Incidents.KnownAt(ctx, tx, r.repo.ID, p.Finding)
-			if err != nil {
-				return nil, err
-			}
-			if known {
-				continue
-			}
+		known, err := s.isKnown(ctx, tx, r.repo.ID, p)
+		if err != nil {
+			return nil, err
 		}
-		findings = append(findings, p.Finding)
+		if !known {
+			findings = append(findings, p.Finding)
+		}
 	}
 	return findings, nil
+}
+
+// isKnown reports whether the incidents know what the pack does not tell: that a secret stood in the same file before, or,
+// where the pack has a file without a commit, as when a tag names it, which commit brought it.
+func (s *Service) isKnown(ctx context.Context, tx *store.Tx, repo magpie.RepoID, p Place) (bool, error) {
+	switch {
+	case p.Commit == "" && p.Blob != "":
+		return s.Incidents.KnownIn(ctx, tx, repo, p.Finding)
+	case p.ParentUnknown:
+		return s.Incidents.KnownAt(ctx, tx, repo, p.Finding)
+	}
+	return false, nil
 }
 
 // putTips stores what is now looked at. A baseline tip that a push moves or deletes before the history scan came to it

@@ -3,7 +3,6 @@ package scan
 import (
 	"fmt"
 	"io"
-	"math"
 	"sync"
 
 	"magpie"
@@ -109,10 +108,7 @@ func (c *claim) take(n int64) error {
 		return nil
 	}
 	c.granted = max(c.granted, c.written+roomStep)
-	if err := r.check(c); err != nil {
-		return err
-	}
-	return nil
+	return r.check(c)
 }
 
 // release ends a claim. It may be called more than once.
@@ -148,6 +144,3 @@ func (r claimedReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// unknownSpace is what is free where that can't be known.
-const unknownSpace = math.MaxInt64 / 2

@@ -2,5 +2,7 @@
 
 package scan
 
+import "math"
+
 // freeSpace returns how many bytes can be written to a folder's disk; here that is not known, and taken to be enough.
-func freeSpace(string) (int64, error) { return unknownSpace, nil }
+func freeSpace(string) (int64, error) { return math.MaxInt64 / 2, nil }

@@ -58,6 +58,13 @@ type Slice struct {
 	Last bool
 }
 
+// Add adds what the next slice of the same scan found. The descriptions of what was skipped are complete in each slice.
+func (r *Result) Add(slice Result) {
+	r.Places = append(r.Places, slice.Places...)
+	slices.SortStableFunc(r.Places, comparePlaces)
+	r.Skipped, r.SkippedCount = slice.Skipped, r.SkippedCount+slice.SkippedCount
+}
+
 // Scan fetches and examines what is wanted, from a position on, and hands out what it finds, slice by slice; only the last
 // is marked so, and there is always one. keep must store what it wants to keep; an error of it ends the scan.
 func (f *Fetcher) Scan(ctx context.Context, want Want, from Position, keep func(context.Context, Slice) error) error {

@@ -29,11 +29,15 @@ type ScanPhase string
 // The phases of a scan, in the order in which they follow one another. A history that is fetched in parts goes through
 // them once for each. The empty phase is that of a scan that does not run.
 const (
-	PhaseReceiving ScanPhase = "receiving" // the pack arrives
-	PhaseIndexing  ScanPhase = "indexing"  // it is found out where objects start
-	PhaseScanning  ScanPhase = "scanning"  // blobs are searched for secrets
-	PhasePlacing   ScanPhase = "placing"   // the commits and paths of what was found are looked for
-	PhaseChecking  ScanPhase = "checking"  // only on the command line: whether objects are missing
+	PhaseAsking      ScanPhase = "asking"      // the server has not answered yet
+	PhaseCounting    ScanPhase = "counting"    // the server counts what it will send
+	PhaseCompressing ScanPhase = "compressing" // the server packs it
+	PhaseReceiving   ScanPhase = "receiving"   // the pack arrives
+	PhaseWaiting     ScanPhase = "waiting"     // before another try
+	PhaseIndexing    ScanPhase = "indexing"    // it is found out where objects start
+	PhaseScanning    ScanPhase = "scanning"    // blobs are searched for secrets
+	PhasePlacing     ScanPhase = "placing"     // the commits and paths of what was found are looked for
+	PhaseChecking    ScanPhase = "checking"    // only on the command line: whether objects are missing
 )
 
 // Progress counts what a scan has done so far. The totals are 0 until they are known.
@@ -43,8 +47,8 @@ type Progress struct {
 	BytesReceived int64         // of the pack
 	Objects       int64         // dealt with in this phase
 	ObjectsTotal  int64         // of this phase, and when the scan has ended, of the pack
-	Blobs         int64 // scanned
-	BlobBytes     int64 // scanned, expanded
+	Blobs         int64         // scanned
+	BlobBytes     int64         // scanned, expanded
 	Findings      int64
 	Skipped       int64 // objects that could not be scanned; the log and SkippedWhy say why
 }

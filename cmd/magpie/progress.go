@@ -69,11 +69,23 @@ func (b *bar) run(every time.Duration) {
 
 func (b *bar) show() {
 	p := b.meter.Progress()
+	text := sliceText(b.meter.Remote()) + progressText(p)
 	if b.width == nil {
-		fmt.Fprintf(b.out, "%s: %s\n", b.label, progressText(p))
+		fmt.Fprintf(b.out, "%s: %s\n", b.label, text)
 		return
 	}
-	fmt.Fprint(b.out, "\r\x1b[K"+fit(progressBar(p)+progressText(p)+"  "+b.label, b.width()-1))
+	fmt.Fprint(b.out, "\r\x1b[K"+fit(progressBar(p)+text+"  "+b.label, b.width()-1))
+}
+
+// sliceText says which slice of a history is at hand, and how much of it was scanned in earlier ones where that is known.
+func sliceText(r scan.Remote) string {
+	switch {
+	case r.Slice == 0:
+		return ""
+	case r.CommitsTotal == 0:
+		return fmt.Sprintf("slice %d: ", r.Slice)
+	}
+	return fmt.Sprintf("slice %d, after %d %% of the commits: ", r.Slice, r.Commits*100/r.CommitsTotal)
 }
 
 // stop takes the bar away. It may be called more than once.

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -187,6 +185,7 @@ func untilDone(ctx context.Context, r io.Reader) io.Reader {
 	return out
 }
 
+// remote scans all that the refs of a repository at a server reach, as the server's own first scans do.
 func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error) {
 	client, err := j.connect(target)
 	if err != nil {
@@ -197,25 +196,28 @@ func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error)
 	if err != nil {
 		return scan.Result{}, err
 	}
-	wants := map[magpie.Hash]bool{}
+	want := scan.Want{Format: listing.Format}
+	seen := map[magpie.Hash]bool{}
 	for _, ref := range listing.Refs {
-		wants[ref.Hash] = true
+		if !seen[ref.Hash] {
+			seen[ref.Hash] = true
+			want.Tips = append(want.Tips, ref.Hash)
+		}
 	}
-	request := smarthttp.Request{Format: listing.Format, Wants: slices.Sorted(maps.Keys(wants))}
-	if len(request.Wants) == 0 {
-		return scan.Result{}, nil
+	var result scan.Result
+	if len(want.Tips) == 0 {
+		return result, nil
 	}
-	stream, err := client.Fetch(ctx, request)
-	if err != nil {
-		return scan.Result{}, err
+	fetcher := &scan.Fetcher{
+		Client: client, Examination: e, Room: scan.NewRoom("", 0),
+		// Somebody waits, and nobody comes back later by itself.
+		Slicing: scan.Slicing{Tries: 3, Patience: 5 * time.Minute},
 	}
-	defer stream.Close()
-	spooled, err := pack.Spool(ctx, stream, "", listing.Format, pack.Limits{}, e.Progress.Received)
-	if err != nil {
-		return scan.Result{}, err
-	}
-	defer spooled.Close()
-	return scan.Examine(ctx, spooled, e)
+	err = fetcher.Scan(ctx, want, scan.Position{}, func(_ context.Context, s scan.Slice) error {
+		result.Add(s.Result)
+		return nil
+	})
+	return result, err
 }
 
 // connect opens the address given by --url. A person typed it on their own machine, so private addresses are fine.

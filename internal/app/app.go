@@ -197,6 +197,7 @@ func (a *App) openStages(context.Context) error {
 	a.Incidents = incident.New(incidents)
 	a.Scans = scan.New(scan.Options{
 		DB: a.DB, Keys: a.Keys, Engine: a.Engine, Incidents: a.Incidents, TempDir: a.Config.TempDir,
+		Reserve:     reserve(a.Config.TempReserve),
 		Concurrency: scanWorkers(a.Config.ScanWorkers), Log: a.Log,
 		// The stages know only the next one, so what flows back is wired here.
 		OnTokenRefused: func(ctx context.Context, id magpie.IntegrationID) error { return a.Perimeter.TokenRefused(ctx, id) },
@@ -239,6 +240,14 @@ func scanWorkers(configured int) int {
 		return configured
 	}
 	return max(runtime.GOMAXPROCS(0)/2, 1)
+}
+
+// reserve is what stays free where packs are spooled, in bytes, as the scan stage wants it: negative for none.
+func reserve(mib int) int64 {
+	if mib == 0 {
+		return -1
+	}
+	return int64(mib) << 20
 }
 
 // instanceName tells this process from all others that share its database, and from its own earlier lives.

@@ -42,6 +42,9 @@
 //   - states besides AVAILABLE, hosting over HTTP off: SetRepoState, SetRepoHTTPHosting, SetHTTPHosting
 //     (TestRepositoriesThatAreNotAvailable, TestCloneLinks)
 //   - no tickets for git: SetBusy (TestBusyGit)
+//   - packs are cut, truncated or stall after some bytes, once or always: SetPackTrouble, PackBytes (TestPackTrouble)
+//   - git speaks version 0 or 1 only, serves any hash or only tips, no partial or shallow clones, refuses unknown haves:
+//     SetGitDialect (TestGitDialects)
 //   - forced-away commits live until GC (TestForcedAwayCommitsLiveUntilGC); SetDefaultBranch, SetRepoPublic (TestGitWall)
 //   - other certificates: UseCertificate (TestCertificates)
 //

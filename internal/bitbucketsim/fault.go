@@ -80,6 +80,8 @@ type faults struct {
 	isoREST     bool
 	stuck       bool
 	xTokenAuth  bool
+	dialect     GitDialect
+	packs       PackTrouble
 }
 
 func get[T any](f *faults, v *T) T {

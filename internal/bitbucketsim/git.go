@@ -26,8 +26,8 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !pushing {
-		if !s.listed(w, r, repo) && !s.throttled(w, r, true) {
-			s.backend(w, r, repo, who)
+		if !s.listed(w, r, repo) && !s.throttled(w, r, true) && !s.dialectRefused(w, r, repo) {
+			s.served(w, r, repo, who)
 		}
 		return
 	}
@@ -37,6 +37,24 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		log.Printf("bitbucketsim: %v", err)
+	}
+}
+
+// served runs git for a call that reads, and lets happen to its answer what was switched on.
+func (s *Server) served(w http.ResponseWriter, r *http.Request, target *repo, who identity) {
+	switch r.PathValue("rest") {
+	case "git-upload-pack":
+		s.backend(&packWriter{ResponseWriter: w, s: s, r: r}, r, target, who)
+	case "info/refs":
+		if !get(&s.faults, &s.faults.dialect).NoShallow {
+			s.backend(w, r, target, who)
+			return
+		}
+		plain := &plainWriter{ResponseWriter: w}
+		s.backend(plain, r, target, who)
+		plain.finish()
+	default:
+		s.backend(w, r, target, who)
 	}
 }
 
@@ -103,7 +121,7 @@ func (s *Server) backend(w http.ResponseWriter, r *http.Request, target *repo, w
 		name = who.user.Name
 	}
 	env := s.gitEnv("GIT_HTTP_EXPORT_ALL=1", "GIT_PROJECT_ROOT="+s.dir+"/repositories", "REMOTE_USER="+headerText(name),
-		"GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
+		"GIT_PROTOCOL="+get(&s.faults, &s.faults.dialect).protocol(r.Header.Get("Git-Protocol")))
 	h := cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: env, Dir: s.dir, Root: "/", Logger: quiet, Stderr: io.Discard}
 	in := r.Clone(r.Context())
 	in.URL = &url.URL{Path: "/" + strconv.Itoa(target.ID) + ".git/" + r.PathValue("rest"), RawQuery: r.URL.RawQuery}

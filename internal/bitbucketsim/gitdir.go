@@ -54,15 +54,13 @@ func (s *Server) makeGitDir(dir string) error {
 
 // gitEnv is the environment of every git process: no configuration but the server's.
 func (s *Server) gitEnv(extra ...string) []string {
-	config := [][2]string{
+	config := append(get(&s.faults, &s.faults.dialect).config(s.ver.partialClone()), [][2]string{
 		{"safe.directory", "*"},
-		{"uploadpack.allowFilter", strconv.FormatBool(s.ver.partialClone())},
-		{"uploadpack.allowAnySHA1InWant", "false"},
 		{"http.receivepack", "true"},
 		{"gc.auto", "0"},
 		{"receive.autogc", "false"},
 		{"core.fsync", "none"},
-	}
+	}...)
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LC_ALL=C", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
 		"GIT_CONFIG_COUNT=" + strconv.Itoa(len(config)),

@@ -34,12 +34,13 @@ const maxListRequest = 64 << 10
 
 // listed answers the capability advertisement and ls-refs of protocol version 2, and reports whether it did.
 func (s *Server) listed(w http.ResponseWriter, r *http.Request, target *repo) bool {
-	if r.Header.Get("Git-Protocol") != "version=2" {
+	d := get(&s.faults, &s.faults.dialect)
+	if d.protocol(r.Header.Get("Git-Protocol")) != "version=2" {
 		return false
 	}
 	switch rest := r.PathValue("rest"); {
 	case r.Method == http.MethodGet && rest == "info/refs" && r.URL.RawQuery == "service=git-upload-pack":
-		return s.advertised(w)
+		return !d.NoFilter && !d.NoShallow && s.advertised(w)
 	case r.Method == http.MethodPost && rest == "git-upload-pack" && r.Header.Get("Content-Encoding") == "":
 		head, err := io.ReadAll(io.LimitReader(r.Body, maxListRequest))
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -69,6 +70,8 @@ type Server struct {
 	limits  limiter
 	counter counter
 	adverts adverts
+
+	packBytes, packsCut atomic.Int64 // since the last SetPackTrouble
 
 	rndMu sync.Mutex
 	rnd   *rand.Rand

@@ -99,6 +99,9 @@ func (c *Config) check() Problems {
 	if c.TokenGrace < 0 || c.TokenGrace > 24*time.Hour {
 		bad("token_grace", fmt.Sprintf("%s is no sensible time to wait", c.TokenGrace), "write 10m or another time up to 24h, or 0 to be told at once")
 	}
+	if c.TempReserve < 0 || c.TempReserve > 1<<30 {
+		bad("temp_reserve", fmt.Sprintf("%d is not a number of MiB", c.TempReserve), "write 1024 to keep 1 GiB free, or 0 to keep nothing free")
+	}
 	if c.ScanWorkers < 0 || c.ScanWorkers > 256 {
 		bad("scan_workers", fmt.Sprintf("%d is not a number of workers", c.ScanWorkers), "write 1 to 256, or 0 for the default")
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	// TempDir is the folder for data that is too large for memory while a repository is scanned. It is never kept.
 	TempDir string `toml:"temp_dir" default:"<data_dir>/tmp"`
 
+	// TempReserve is how many MiB stay free on the disk of TempDir: a fetch that would leave less waits until there is room.
+	// 0 keeps nothing free.
+	TempReserve int `toml:"temp_reserve" default:"1024"`
+
 	// CAFile is PEM files with authorities that are trusted in addition to the system's, for Bitbucket, the mail server
 	// and every other outgoing connection. Verification itself can't be turned off.
 	CAFile []string `toml:"ca_file" default:""`

@@ -74,6 +74,12 @@ func (s *Service) KnownAt(ctx context.Context, tx *store.Tx, repo magpie.RepoID,
 	return tx.OccurrenceKnown(ctx, s.keys.Fingerprint(f.Secret), repo, clean(f.File))
 }
 
+// KnownIn reports whether a finding's secret already has an occurrence in the same version of a file of a repository, at
+// whatever commit and path.
+func (s *Service) KnownIn(ctx context.Context, tx *store.Tx, repo magpie.RepoID, f magpie.Finding) (bool, error) {
+	return tx.OccurrenceOfBlob(ctx, s.keys.Fingerprint(f.Secret), repo, f.Blob)
+}
+
 // group is the findings of one secret, the earliest first.
 type group struct {
 	fingerprint string

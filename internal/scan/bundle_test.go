@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -72,6 +73,8 @@ type bundle struct {
 	repo        magpie.RepoID
 	integration magpie.IntegrationID
 	token       bitbucketsim.Token
+	keys        *seal.Keys
+	options     func(*scan.Options) // changes what the service works with; may be nil
 	refused     chan magpie.IntegrationID
 }
 
@@ -87,27 +90,73 @@ func each(t *testing.T, history []bitbucketsim.Commit, test func(*testing.T, *bu
 
 func newBundle(t *testing.T, address string, history []bitbucketsim.Commit) *bundle {
 	t.Helper()
-	b := &bundle{t: t, refused: make(chan magpie.IntegrationID, 10)}
+	b := &bundle{t: t}
 	b.startBitbucket(history)
-	keys := testKeys(t)
-	client := httpClient(t, b.sim)
-	b.db, b.jobs = storetest.Open(t, address, func(e *queue.Engine, db *store.DB) {
-		log := slog.New(slog.DiscardHandler)
-		alerts := alert.New(alert.Options{DB: db, PublicURL: "https://magpie.example.com", Log: log})
-		b.incidents = incident.New(incident.Options{DB: db, Keys: keys, Alerts: alerts, Log: log})
-		b.scans = scan.New(scan.Options{
-			DB: db, Keys: keys, Engine: testEngine(t), Incidents: b.incidents, TempDir: t.TempDir(), Log: log,
-			GitHTTP:        func(context.Context, magpie.IntegrationID) (*http.Client, error) { return client, nil },
-			OnTokenRefused: func(_ context.Context, id magpie.IntegrationID) error { b.refused <- id; return nil },
-		})
-		alerts.Register(e)
-		b.scans.Register(e)
-	})
-	b.addRepo(keys)
-	if err := b.jobs.Start(context.WithoutCancel(t.Context())); err != nil {
+	b.startMagpie(address)
+	return b
+}
+
+// startMagpie opens the database, stores the repository and runs jobs.
+func (b *bundle) startMagpie(address string) {
+	t := b.t
+	t.Helper()
+	b.refused = make(chan magpie.IntegrationID, 10)
+	b.keys = testKeys(t)
+	b.db, b.jobs = storetest.Open(t, address, b.register)
+	b.addRepo(b.keys)
+	b.start()
+}
+
+// register makes the services and adds the workers of their jobs.
+func (b *bundle) register(e *queue.Engine, db *store.DB) {
+	log := slog.New(slog.DiscardHandler)
+	client := httpClient(b.t, b.sim)
+	alerts := alert.New(alert.Options{DB: db, PublicURL: "https://magpie.example.com", Log: log})
+	b.incidents = incident.New(incident.Options{DB: db, Keys: b.keys, Alerts: alerts, Log: log})
+	o := scan.Options{
+		DB: db, Keys: b.keys, Engine: testEngine(b.t), Incidents: b.incidents, TempDir: b.t.TempDir(), Log: log,
+		GitHTTP:        func(context.Context, magpie.IntegrationID) (*http.Client, error) { return client, nil },
+		OnTokenRefused: func(_ context.Context, id magpie.IntegrationID) error { b.refused <- id; return nil },
+	}
+	if b.options != nil {
+		b.options(&o)
+	}
+	b.scans = scan.New(o)
+	alerts.Register(e)
+	b.scans.Register(e)
+}
+
+func (b *bundle) start() {
+	b.t.Helper()
+	if err := b.jobs.Start(context.WithoutCancel(b.t.Context())); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// restart ends all work where it stands, and goes on with new services on the same database.
+func (b *bundle) restart() {
+	t := b.t
+	t.Helper()
+	now, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cancel()
+	if err := b.jobs.Stop(now); err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	return b
+	b.jobs = queue.New(queue.Options{Database: b.db.Native(), Instance: store.NewID[string](), Log: slog.New(slog.DiscardHandler)})
+	b.register(b.jobs, b.db)
+	if err := b.jobs.Open(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	jobs := b.jobs
+	t.Cleanup(func() {
+		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := jobs.Stop(stop); err != nil {
+			t.Error(err)
+		}
+	})
+	b.db.SetEnqueuer(b.jobs)
+	b.start()
 }
 
 func (b *bundle) startBitbucket(history []bitbucketsim.Commit) {

@@ -2,7 +2,9 @@ package scan
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -156,49 +158,71 @@ func (s *Service) begin(ctx context.Context, v magpie.Scan) error {
 	})
 }
 
-// scan fetches, examines and records. It ends early, without recording, when somebody cancels the scan.
+// scan fetches, examines and records, from where an earlier attempt came to. It ends early, without recording more, when
+// somebody cancels the scan.
 func (s *Service) scan(ctx context.Context, r remote, want fetch, record record, a attempt) error {
+	at, expect, err := s.position(ctx, record.scan)
+	if err != nil {
+		return err
+	}
+	record.scan.Progress = at.Progress
 	meter := new(Meter)
+	meter.resume(at.Progress)
 	watchCtx, stop := context.WithCancelCause(ctx)
 	reported := make(chan struct{})
 	go func() {
 		defer close(reported)
 		s.report(watchCtx, record.scan.ID, meter, stop)
 	}()
-	result, err := s.look(watchCtx, r, want, meter)
+	// What is stored is stored whole: the watch, which ends when the scan's row does, must not cut it short.
+	keep := func(_ context.Context, slice Slice) error {
+		now := record
+		now.places, now.skipped, now.progress = slice.Places, slice.Skipped, slice.Next.Progress
+		if slice.Last {
+			return s.finish(ctx, now, a.complete)
+		}
+		at, record.scan.Progress = slice.Next, slice.Next.Progress
+		return s.keepSlice(ctx, now, slice.Next)
+	}
+	look := func() error {
+		err := s.fetcher(r, meter).Scan(watchCtx, want.want(expect), at, keep)
+		return s.noteRefusal(ctx, r, err)
+	}
+	err = look()
 	if err != nil && watchCtx.Err() == nil && makesDo(err, a.number, want) {
 		s.Log.Warn("hashes that may be gone are given up", "repo", r.repo.FullName(), "objects", len(want.optional), "error", err)
 		want.optional = nil
-		result, err = s.look(watchCtx, r, want, meter)
+		err = look()
 	}
 	stop(nil)
 	<-reported
 	switch {
-	case errors.Is(context.Cause(watchCtx), errCanceled):
-		return s.DB.Write(ctx, func(tx *store.Tx) error { return a.complete(ctx, tx, verdict{}) })
-	case err != nil:
-		return s.failed(ctx, record.scan, err, a.last)
+	case err == nil:
+		return nil
+	case errors.Is(err, errCanceled) || errors.Is(context.Cause(watchCtx), errCanceled):
+		return s.end(ctx, record.scan, magpie.ScanCanceled, notMonitored, a.complete) // unless somebody ended it
 	}
-	record.places, record.skipped, record.progress = result.Places, result.Skipped, meter.Progress()
-	if err := s.finish(ctx, record, a.complete); err != nil {
-		return s.failed(ctx, record.scan, err, a.last)
-	}
-	return nil
+	return s.failed(ctx, record.scan, fmt.Errorf("scanning %s: %w", r.repo.FullName(), err), a.last)
 }
 
-func (s *Service) look(ctx context.Context, r remote, want fetch, meter *Meter) (Result, error) {
-	if want.empty() {
-		return Result{}, nil
+// position returns how far earlier attempts at a scan came, and how many bytes the last history scan of the repository
+// received.
+func (s *Service) position(ctx context.Context, v magpie.Scan) (at Position, expect int64, err error) {
+	var stored string
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		if stored, err = tx.ScanPosition(ctx, v.ID); err != nil || v.Kind != magpie.ScanHistory {
+			return err
+		}
+		expect, err = tx.LastHistoryBytes(ctx, v.RepoID)
+		return err
+	})
+	if err != nil || stored == "" {
+		return Position{}, expect, err
 	}
-	spooled, err := s.spool(ctx, r, want, meter)
-	if err != nil || spooled == nil {
-		return Result{}, err
+	if err := json.Unmarshal([]byte(stored), &at); err != nil {
+		return Position{}, 0, fmt.Errorf("reading the position of scan %s: %w", v.ID, err)
 	}
-	defer spooled.Close()
-	result, err := Examine(ctx, spooled, Examination{Engine: s.Engine, Workers: s.Workers, Context: excerptContext, Progress: meter})
-	// While blobs are scanned the counts are about them; what stays is how many objects the pack had.
-	meter.objects(int64(spooled.Objects()), int64(spooled.Objects()))
-	return result, err
+	return at, expect, nil
 }
 
 // errCanceled ends a scan whose row says that somebody canceled it.

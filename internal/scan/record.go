@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 		if r.begun && !ended { // canceled
 			return complete(ctx, tx, verdict{})
 		}
-		if err := s.recordFindings(ctx, tx, r); err != nil {
+		if err := s.recordFindings(ctx, tx, r, "scan finished"); err != nil {
 			return err
 		}
 		if err := putTips(ctx, tx, r, now); err != nil {
@@ -92,6 +93,36 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 	return nil
 }
 
+// keepSlice stores what a slice of a scan brought, and where the next one begins, in one transaction. Tips and events wait
+// for the last slice. The error is errCanceled if there is to be no next one.
+func (s *Service) keepSlice(ctx context.Context, r record, next Position) error {
+	position, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("storing the position of scan %s: %w", r.scan.ID, err)
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		repo, err := tx.Repo(ctx, r.repo.ID)
+		switch {
+		case magpie.KindOf(err) == magpie.KindNotFound || err == nil && !repo.Monitored:
+			return errCanceled
+		case err != nil:
+			return err
+		}
+		open, err := tx.SetScanPosition(ctx, r.scan.ID, string(position), next.Progress)
+		switch {
+		case err != nil:
+			return err
+		case !open:
+			return errCanceled
+		}
+		return s.recordFindings(ctx, tx, r, "slice scanned")
+	})
+	if err != nil {
+		return fmt.Errorf("recording a slice of %s: %w", r.repo.FullName(), err)
+	}
+	return nil
+}
+
 // endCanceled ends a scan whose repository is no longer to be looked at.
 func endCanceled(ctx context.Context, tx *store.Tx, r record, now time.Time, complete completer) error {
 	r.scan.State, r.scan.Error, r.scan.EndedAt = magpie.ScanCanceled, notMonitored, now
@@ -110,7 +141,8 @@ func endFinished(ctx context.Context, tx *store.Tx, r record, now time.Time) (bo
 	return tx.EndScan(ctx, r.scan)
 }
 
-func (s *Service) recordFindings(ctx context.Context, tx *store.Tx, r record) error {
+// recordFindings stores what is fresh of what was found, and logs what came of it.
+func (s *Service) recordFindings(ctx context.Context, tx *store.Tx, r record, what string) error {
 	findings, err := s.fresh(ctx, tx, r)
 	if err != nil {
 		return err
@@ -121,7 +153,7 @@ func (s *Service) recordFindings(ctx context.Context, tx *store.Tx, r record) er
 		return err
 	}
 	if r.begun {
-		s.Log.Info("scan finished", "repo", r.repo.FullName(), "kind", r.scan.Kind, "bytes", r.progress.BytesReceived,
+		s.Log.Info(what, "repo", r.repo.FullName(), "kind", r.scan.Kind, "bytes", r.progress.BytesReceived,
 			"blobs", r.progress.Blobs, "skipped", r.progress.Skipped, "findings", len(findings),
 			"opened", outcome.Opened, "joined", outcome.Joined, "reopened", outcome.Reopened)
 	}
@@ -137,18 +169,27 @@ func (s *Service) fresh(ctx context.Context, tx *store.Tx, r record) ([]magpie.F
 			continue
 		}
 		p.Finding = storableFinding(p.Finding)
-		if p.ParentUnknown {
-			known, err := s.Incidents.KnownAt(ctx, tx, r.repo.ID, p.Finding)
-			if err != nil {
-				return nil, err
-			}
-			if known {
-				continue
-			}
+		known, err := s.isKnown(ctx, tx, r.repo.ID, p)
+		if err != nil {
+			return nil, err
 		}
-		findings = append(findings, p.Finding)
+		if !known {
+			findings = append(findings, p.Finding)
+		}
 	}
 	return findings, nil
+}
+
+// isKnown reports whether the incidents know what the pack does not tell: that a secret stood in the same file before, or,
+// where the pack has a file without a commit, as when a tag names it, which commit brought it.
+func (s *Service) isKnown(ctx context.Context, tx *store.Tx, repo magpie.RepoID, p Place) (bool, error) {
+	switch {
+	case p.Commit == "" && p.Blob != "":
+		return s.Incidents.KnownIn(ctx, tx, repo, p.Finding)
+	case p.ParentUnknown:
+		return s.Incidents.KnownAt(ctx, tx, repo, p.Finding)
+	}
+	return false, nil
 }
 
 // putTips stores what is now looked at. A baseline tip that a push moves or deletes before the history scan came to it
@@ -202,7 +243,7 @@ func keepBaseline(ctx context.Context, tx *store.Tx, r record) error {
 	return nil
 }
 
-// failed handles an attempt that did not succeed: the scan stays open for the next attempt, which the error's kind
+// failed handles an attempt that did not succeed, of a scan with the progress that is kept of it: the scan stays open for the next attempt, which the error's kind
 // decides about, or ends as failed. A history scan waits for what is not found, since nobody would ask for it again: the
 // repository was renamed, or a ref was moved between the listing and the fetch. Where it is gone for good, the sync that
 // notices ends the scan.
@@ -220,7 +261,7 @@ func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last b
 	}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		if !final {
-			_, err := tx.SetScanProgress(ctx, v.ID, magpie.Progress{}, magpie.Explain(cause))
+			_, err := tx.SetScanProgress(ctx, v.ID, v.Progress, magpie.Explain(cause))
 			return err
 		}
 		v.State, v.Error, v.EndedAt = magpie.ScanFailed, magpie.Explain(cause), time.Now()

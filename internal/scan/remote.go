@@ -9,7 +9,6 @@ import (
 
 	"magpie"
 	"magpie/internal/git"
-	"magpie/internal/git/pack"
 	"magpie/internal/git/smarthttp"
 	"magpie/internal/seal"
 	"magpie/internal/store"
@@ -150,24 +149,17 @@ type fetch struct {
 
 func (f fetch) empty() bool { return len(f.request.Wants) == 0 && len(f.optional) == 0 }
 
-// spool brings what f asks for to this machine. It returns nil if nothing of it exists any more.
-func (s *Service) spool(ctx context.Context, r remote, f fetch, meter *Meter) (*pack.Spooled, error) {
-	stream, dropped, err := r.client.FetchAvailable(ctx, f.request, f.optional)
-	if len(dropped) > 0 {
-		s.Log.Info("objects named by an event are gone at the server", "repo", r.repo.FullName(), "objects", len(dropped))
+// want is what f asks for, in a repository whose last history scan received expect bytes; 0 if that is not known.
+func (f fetch) want(expect int64) Want {
+	return Want{Tips: f.request.Wants, Optional: f.optional, Known: f.request.Haves, Format: f.request.Format, Expect: expect}
+}
+
+// fetcher returns what fetches and examines a repository.
+func (s *Service) fetcher(r remote, meter *Meter) *Fetcher {
+	return &Fetcher{
+		Client: r.client, Dir: s.TempDir, Pack: s.Pack, Room: s.room, Slicing: s.Slicing, Log: s.Log.With("repo", r.repo.FullName()),
+		Examination: Examination{Engine: s.Engine, Workers: s.Workers, Context: excerptContext, Progress: meter},
 	}
-	if magpie.KindOf(err) == magpie.KindNotFound && len(f.request.Wants) == 0 {
-		return nil, nil
-	}
-	if err = s.noteRefusal(ctx, r, err); err != nil {
-		return nil, fmt.Errorf("fetching from %s: %w", r.repo.FullName(), err)
-	}
-	defer stream.Close()
-	spooled, err := pack.Spool(ctx, stream, s.TempDir, f.request.Format, s.Pack, meter.received)
-	if err != nil {
-		return nil, fmt.Errorf("receiving the pack of %s: %w", r.repo.FullName(), err)
-	}
-	return spooled, nil
 }
 
 // distinct returns the hashes of tips, each once, in order.

@@ -34,6 +34,8 @@ type Options struct {
 	Concurrency int
 	Pack        pack.Limits
 	Transfer    smarthttp.Limits
+	Slicing     Slicing // how persistently packs are fetched, and when in slices
+	Reserve     int64   // bytes that stay free where packs are spooled; 0 is 1 GiB, negative is none
 	// OnTokenRefused is told, now and then, that an integration's token was refused. It may be nil.
 	OnTokenRefused func(context.Context, magpie.IntegrationID) error
 	// OnScanned is told, in the transaction that stores what a scan found, which refs are now scanned up to where they
@@ -48,6 +50,7 @@ type Service struct {
 	turns    turns
 	servers  smarthttp.Servers
 	refusals refusals
+	room     *Room
 }
 
 // New returns a service; Register must be called before its jobs can be enqueued.
@@ -55,7 +58,7 @@ func New(opts Options) *Service {
 	if opts.Concurrency == 0 {
 		opts.Concurrency = 2
 	}
-	return &Service{Options: opts}
+	return &Service{Options: opts, room: NewRoom(opts.TempDir, opts.Reserve)}
 }
 
 // Accept stores a signed event and the job that looks at what it announced, durably and together. A replay of a
@@ -109,8 +112,8 @@ func (s *Service) RequestHistory(ctx context.Context, tx *store.Tx, repo magpie.
 	return v.ID, tx.Enqueue(ctx, historyJob{RepoID: repo, ScanID: v.ID}, magpie.JobOptions{})
 }
 
-// Cancel ends a scan that is queued or running, within about a second, on whichever instance it runs. What it found
-// so far is dropped, since it is stored only at the end.
+// Cancel ends a scan that is queued or running, within about a second, on whichever instance it runs. Of a
+// scan in slices what earlier slices found stays; all else is dropped, since it is stored only at the end.
 func (s *Service) Cancel(ctx context.Context, actor magpie.User, id magpie.ScanID) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		v, err := tx.Scan(ctx, id)

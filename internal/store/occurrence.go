@@ -48,6 +48,14 @@ func (tx *Tx) OccurrenceKnown(ctx context.Context, fingerprint string, repo magp
 	return len(ids) > 0, err
 }
 
+// OccurrenceOfBlob reports whether the secret with a fingerprint is known to occur in a version of a file in a repository,
+// at whatever commit and path.
+func (tx *Tx) OccurrenceOfBlob(ctx context.Context, fingerprint string, repo magpie.RepoID, blob magpie.Hash) (bool, error) {
+	ids, err := collect(ctx, tx, scanOne[string], `SELECT o.id FROM incident i JOIN occurrence o ON o.incident_id = i.id
+		WHERE i.fingerprint = $1 AND o.repo_id = $2 AND o.blob_hash = $3 LIMIT 1`, fingerprint, repo, blob)
+	return len(ids) > 0, err
+}
+
 // OccurrenceElsewhere reports whether an incident has an occurrence in the same file at the same commit of a repository
 // other than repo.
 func (tx *Tx) OccurrenceElsewhere(ctx context.Context, incident magpie.IncidentID, repo magpie.RepoID, file string, commit magpie.Hash) (bool, error) {

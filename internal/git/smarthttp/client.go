@@ -144,4 +144,14 @@ type Request struct {
 	Haves []magpie.Hash
 	// Format is the repository's object format, as its listing says.
 	Format git.Format
+	// Shallow are commits that are taken to have no parents: they are sent, with all their files, and nothing that is
+	// behind them. Ids unknown to the server do no harm. It needs Features.Shallow.
+	Shallow []magpie.Hash
+	// Depth, if it is not 0, is how many commits in a row are sent from each wanted one, itself included. Where that ends
+	// is in Pack.Edge. It needs Features.Shallow, and Shallow must be empty.
+	Depth int
+	// CommitsOnly leaves out all trees and files. It needs Features.Filter.
+	CommitsOnly bool
+	// Progress is told what the server says about its work, during reads of the pack and before. Nil asks it to be quiet.
+	Progress func(Progress)
 }

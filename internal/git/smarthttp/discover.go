@@ -12,44 +12,81 @@ import (
 
 // server is what discovery found out.
 type server struct {
-	base   *url.URL // where redirects led
-	format git.Format
-	named  bool // whether the server named its format, and so expects us to
+	base    *url.URL // where redirects led
+	version int      // of the protocol: 0, 1 or 2
+	format  git.Format
+	named   bool // whether the server named its format, and so expects us to
+	shallow bool // "shallow" and "deepen" are understood
+	filter  bool // parts of a history can be asked for
+	anyHash bool // hashes that no ref shows can be asked for
+
+	// What is known of servers of version 0 and 1 only.
+	sideBand, offsets, canBeQuiet, agent, multiAck bool
+	tips                                           map[magpie.Hash]struct{}
 }
 
-// maxCapabilityBytes bounds the answer to discovery.
+// Features is what a server can do besides listing refs and sending packs.
+type Features struct {
+	Version int  // of the protocol: 0, 1 or 2
+	Shallow bool // Request.Shallow and Request.Depth
+	Filter  bool // Request.CommitsOnly
+	AnyHash bool // wants that no ref shows
+}
+
+// Features returns what the server can do. It makes a request if none was made before.
+func (c *Client) Features(ctx context.Context) (Features, error) {
+	s, err := c.discover(ctx)
+	if err != nil {
+		return Features{}, err
+	}
+	return Features{Version: s.version, Shallow: s.shallow, Filter: s.filter, AnyHash: s.anyHash}, nil
+}
+
+// maxCapabilityBytes bounds the answer to discovery, but for the refs that old versions list there.
 const maxCapabilityBytes = 1 << 20
 
-// discover asks, once for each client, whether and how the server speaks protocol version 2.
+// discover asks, once for each client, how the server speaks.
 func (c *Client) discover(ctx context.Context) (*server, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.found != nil {
 		return c.found, nil
 	}
-	s, err := c.ask(ctx)
+	s, _, err := c.ask(ctx)
+	return s, err
+}
+
+// rediscover asks again. A server of protocol version 0 or 1 gives its refs, too; of version 2 the advert is nil.
+func (c *Client) rediscover(ctx context.Context) (*server, *advert, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ask(ctx)
+}
+
+// ask makes the request of discovery and keeps the answer; c.mu is held.
+func (c *Client) ask(ctx context.Context) (*server, *advert, error) {
+	s, a, err := c.askServer(ctx)
 	if err != nil {
 		c.known.forget(c.base)
-		return nil, err
+		return nil, nil, err
 	}
 	c.known.remember(c.base, s)
 	c.found = s
-	return s, nil
+	return s, a, nil
 }
 
-// ask makes the request of discovery.
-func (c *Client) ask(ctx context.Context) (*server, error) {
+func (c *Client) askServer(ctx context.Context) (*server, *advert, error) {
 	const tail = "/info/refs"
 	address := c.base.JoinPath(tail)
 	address.RawQuery = "service=git-upload-pack"
 	a, err := c.do(ctx, http.MethodGet, address.String(), "upload-pack-advertisement", nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer a.Close()
-	s, err := readCapabilities(newPktReader(a, maxCapabilityBytes))
+	s, old, err := c.readDiscovery(newPktReader(a, maxCapabilityBytes))
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, nil, badAnswer(err)
 	}
 	s.base = c.base
 	if final := a.resp.Request.URL; strings.HasSuffix(final.Path, tail) {
@@ -58,34 +95,41 @@ func (c *Client) ask(ctx context.Context) (*server, error) {
 		moved.RawQuery, moved.Fragment = "", ""
 		s.base = &moved
 	}
-	return s, nil
+	return s, old, nil
 }
 
-// errOldProtocol is for servers that answer in protocol version 0 or 1.
-func errOldProtocol() error {
-	return &magpie.Error{
-		Kind:    magpie.KindInvalid,
-		Message: "the git server does not speak protocol version 2",
-		Hint: "Bitbucket speaks it since 5.13 with Git 2.18 or later on the server; a proxy in between must let the " +
-			"Git-Protocol header pass",
-	}
-}
-
-// readCapabilities reads the answer to discovery.
-func readCapabilities(p *pktReader) (*server, error) {
+// readDiscovery reads the answer to discovery, in whatever version it is.
+func (c *Client) readDiscovery(p *pktReader) (*server, *advert, error) {
 	kind, line, err := p.line()
-	if err == nil && kind == pktData && strings.HasPrefix(line, "# service=") {
+	service := err == nil && kind == pktData && strings.HasPrefix(line, "# service=")
+	if service {
 		if _, _, err = p.line(); err == nil { // the flush
 			kind, line, err = p.line()
 		}
 	}
+	switch {
+	case err != nil:
+		return nil, nil, cutShort(err)
+	case kind == pktData && line == "version 2":
+		s, err := readCapabilities(p)
+		return s, nil, err
+	case kind != pktData && !service || kind == pktDelim || kind == pktEnd:
+		return nil, nil, errNotGit
+	}
+	a, err := c.readAdvert(p, kind, line)
 	if err != nil {
-		return nil, cutShort(err)
+		return nil, nil, err
 	}
-	if kind != pktData || line != "version 2" {
-		return nil, errOldProtocol()
+	a.tips = make(map[magpie.Hash]struct{}, len(a.refs))
+	for _, ref := range a.refs {
+		a.tips[ref.Hash] = struct{}{}
 	}
-	s := &server{}
+	return &a.server, a, nil
+}
+
+// readCapabilities reads the answer to discovery in version 2, behind its first line.
+func readCapabilities(p *pktReader) (*server, error) {
+	s := &server{version: 2, anyHash: true}
 	commands := map[string]bool{}
 	for {
 		kind, line, err := p.line()
@@ -105,9 +149,15 @@ func readCapabilities(p *pktReader) (*server, error) {
 		case "ls-refs", "fetch":
 			commands[key] = true
 		}
+		if key == "fetch" {
+			for word := range strings.FieldsSeq(value) {
+				s.shallow = s.shallow || word == "shallow"
+				s.filter = s.filter || word == "filter"
+			}
+		}
 	}
 	if !commands["ls-refs"] || !commands["fetch"] {
-		return nil, errOldProtocol()
+		return nil, errNotGit
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package smarthttp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,8 +48,8 @@ type ServerError struct {
 // Error implements error.
 func (e *ServerError) Error() string { return "the git server says: " + e.Message }
 
-// serverError makes an error of the server's own words, should they repeat the token without it. A refused want is a *NotOurRefError, so that the caller can go
-// on without it; everything else may pass and is unavailable.
+// serverError makes an error of the server's own words, should they repeat the token without it. A refused want is a
+// *NotOurRefError, so that the caller can go on without it; everything else may pass and is unavailable.
 func serverError(msg []byte, token magpie.Secret) error {
 	text := printable(token.CutFrom(string(msg)))
 	if strings.Contains(text, "not our ref") || strings.Contains(text, "unadvertised object") ||
@@ -83,10 +84,56 @@ func isBusy(text string) bool {
 }
 
 // StatusError is the HTTP status of an answer that is no success. It is the cause of a magpie.Error.
-type StatusError struct{ Code int }
+type StatusError struct {
+	Code       int
+	RetryAfter time.Duration // of a 503; zero if the server did not say
+}
 
 // Error implements error.
 func (e *StatusError) Error() string { return fmt.Sprintf("status %d", e.Code) }
+
+// BrokenError says that an answer broke off, or that none came, although the server was reached. It is the cause of a
+// magpie.Error of kind KindUnavailable.
+type BrokenError struct{ Err error }
+
+// Error implements error.
+func (e *BrokenError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// Broken reports whether a fetch failed in a way that a smaller one may not: it broke off, took too long, or was more than
+// the server could do.
+func Broken(err error) bool {
+	if _, ok := errors.AsType[*BrokenError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*protocolError](err); ok {
+		return true
+	}
+	if said, ok := errors.AsType[*ServerError](err); ok {
+		return !said.Busy
+	}
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		switch status.Code {
+		case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		}
+	}
+	return false
+}
+
+// Busy reports whether a server asks to come back later, and when; zero if it does not say when.
+func Busy(err error) (after time.Duration, busy bool) {
+	if limit, ok := errors.AsType[*RateLimitError](err); ok {
+		return limit.RetryAfter, true
+	}
+	if status, ok := errors.AsType[*StatusError](err); ok && status.Code == http.StatusServiceUnavailable {
+		return status.RetryAfter, true
+	}
+	said, ok := errors.AsType[*ServerError](err)
+	return 0, ok && said.Busy
+}
 
 // printable returns what a person may see of text from the network: one line, no control characters, not endless.
 func printable(s string) string {
@@ -109,7 +156,7 @@ func printable(s string) string {
 func statusError(resp *http.Response) error {
 	host := resp.Request.URL.Host
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	e := &magpie.Error{Kind: magpie.KindUnavailable, Err: &StatusError{resp.StatusCode}}
+	e := &magpie.Error{Kind: magpie.KindUnavailable, Err: &StatusError{Code: resp.StatusCode}}
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized && strings.Contains(string(said), "not currently licensed"),
 		code == http.StatusForbidden && strings.Contains(string(said), "not currently licensed"):
@@ -130,6 +177,7 @@ func statusError(resp *http.Response) error {
 	case code == http.StatusServiceUnavailable:
 		e.Message = fmt.Sprintf("the git server at %s is starting, in maintenance or overloaded (status 503)", host)
 		e.Hint = "work resumes by itself once Bitbucket does"
+		e.Err = &StatusError{Code: code, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	default:
 		e.Message = fmt.Sprintf("the git server at %s answered with status %d", host, code)
 	}

@@ -19,6 +19,7 @@ import (
 const (
 	someID       = "1234567890123456789012345678901234567890"
 	capabilities = "000eversion 2\n000cls-refs\n000afetch\n0000"
+	service      = "001e# service=git-upload-pack\n0000"
 )
 
 // pkt is a pkt-line.
@@ -90,23 +91,27 @@ func TestHostileListing(t *testing.T) {
 		kind    magpie.Kind
 		text    string
 	}{
-		"endless refs":         {fake(capabilities, endless("", pkt(someID+" refs/heads/x"))), magpie.KindTooLarge, "more refs"},
-		"endless flushes":      {fake(endlessText("0000"), nil), magpie.KindInvalid, "version 2"},
-		"endless capabilities": {fake("000eversion 2\n"+strings.Repeat(pkt(strings.Repeat("c", 60000)), 30), nil), magpie.KindTooLarge, "limit"},
-		"length 3":             {fake(capabilities, say("0003")), magpie.KindUnavailable, "length"},
-		"length not hex":       {fake(capabilities, say("00-1")), magpie.KindUnavailable, "length"},
-		"length too large":     {fake(capabilities, say("fff5"+strings.Repeat("x", 70000))), magpie.KindUnavailable, "length"},
-		"cut in a packet":      {fake(capabilities, say("0099abc")), magpie.KindUnavailable, "too early"},
-		"cut between packets":  {fake(capabilities, say(pkt(someID+" refs/heads/x"))), magpie.KindUnavailable, "too early"},
-		"cut in a length":      {fake(capabilities, say("00")), magpie.KindUnavailable, "too early"},
-		"no id":                {fake(capabilities, say(pkt("HEAD refs/heads/x")+"0000")), magpie.KindUnavailable, "malformed"},
-		"ERR":                  {fake(capabilities, say(pkt("ERR no \x1b[31mluck\n"))), magpie.KindUnavailable, "no  [31mluck"},
-		"protocol 0": {
-			fake(pkt("# service=git-upload-pack\n")+"0000"+pkt(someID+" HEAD\x00multi_ack symref=HEAD:refs/heads/x\n")+"0000", nil),
-			magpie.KindInvalid, "version 2",
-		},
-		"protocol 1":            {fake(pkt("# service=git-upload-pack\n")+"0000"+pkt("version 1\n")+"0000", nil), magpie.KindInvalid, "version 2"},
-		"no fetch":              {fake("000eversion 2\n000cls-refs\n0000", nil), magpie.KindInvalid, "version 2"},
+		"endless refs":          {fake(capabilities, endless("", pkt(someID+" refs/heads/x"))), magpie.KindTooLarge, "more refs"},
+		"endless flushes":       {fake(endlessText("0000"), nil), magpie.KindInvalid, "git's protocol"},
+		"endless capabilities":  {fake("000eversion 2\n"+strings.Repeat(pkt(strings.Repeat("c", 60000)), 30), nil), magpie.KindTooLarge, "limit"},
+		"length 3":              {fake(capabilities, say("0003")), magpie.KindUnavailable, "length"},
+		"length not hex":        {fake(capabilities, say("00-1")), magpie.KindUnavailable, "length"},
+		"length too large":      {fake(capabilities, say("fff5"+strings.Repeat("x", 70000))), magpie.KindUnavailable, "length"},
+		"cut in a packet":       {fake(capabilities, say("0099abc")), magpie.KindUnavailable, "too early"},
+		"cut between packets":   {fake(capabilities, say(pkt(someID+" refs/heads/x"))), magpie.KindUnavailable, "too early"},
+		"cut in a length":       {fake(capabilities, say("00")), magpie.KindUnavailable, "too early"},
+		"no id":                 {fake(capabilities, say(pkt("HEAD refs/heads/x")+"0000")), magpie.KindUnavailable, "malformed"},
+		"ERR":                   {fake(capabilities, say(pkt("ERR no \x1b[31mluck\n"))), magpie.KindUnavailable, "no  [31mluck"},
+		"no fetch":              {fake("000eversion 2\n000cls-refs\n0000", nil), magpie.KindInvalid, "git's protocol"},
+		"version 3":             {fake(service+pkt("version 3\n")+"0000", nil), magpie.KindUnavailable, "malformed"},
+		"old, cut":              {fake(service+pkt(someID+" HEAD\x00side-band-64k\n"), nil), magpie.KindUnavailable, "too early"},
+		"old, no id":            {fake(service+pkt("HEAD refs/heads/x\x00\n")+"0000", nil), magpie.KindUnavailable, "malformed"},
+		"old, odd format":       {fake(service+pkt(someID+" HEAD\x00object-format=md5\n")+"0000", nil), magpie.KindInvalid, "md5"},
+		"old, long id":          {fake(service+pkt(someID+someID[:24]+" HEAD\x00\n")+"0000", nil), magpie.KindUnavailable, "malformed"},
+		"old, peels nothing":    {fake(service+pkt(someID+" refs/tags/v1^{}\x00\n")+"0000", nil), magpie.KindUnavailable, "malformed"},
+		"old, delimiter":        {fake(service+pkt(someID+" HEAD\x00\n")+"0001", nil), magpie.KindUnavailable, "malformed"},
+		"old, too many refs":    {fake(service+strings.Repeat(pkt(someID+" refs/heads/x\n"), 2000)+"0000", nil), magpie.KindTooLarge, "more refs"},
+		"old, too many bytes":   {fake(service+strings.Repeat(pkt(someID+" refs/heads/"+strings.Repeat("n", 60000)), 30)+"0000", nil), magpie.KindTooLarge, "limit"},
 		"odd format":            {fake("000eversion 2\n"+pkt("object-format=md5\n")+"0000", nil), magpie.KindInvalid, "md5"},
 		"login page":            {answers(200, "text/html; charset=utf-8", "<html>"), magpie.KindInvalid, "web page"},
 		"plain text":            {answers(200, "text/plain", "hello"), magpie.KindInvalid, "text/plain"},
@@ -177,7 +182,7 @@ func TestOddRefNames(t *testing.T) {
 }
 
 func TestHostileFetch(t *testing.T) {
-	limits := smarthttp.Limits{MaxPackBytes: 1 << 20, IdleTimeout: time.Second}
+	limits := smarthttp.Limits{MaxPackBytes: 1 << 20, MaxRefs: 1000, IdleTimeout: time.Second}
 	const start = "000dpackfile\n"
 	for name, tc := range map[string]struct {
 		command http.HandlerFunc
@@ -197,6 +202,9 @@ func TestHostileFetch(t *testing.T) {
 		"nothing":            {say(""), magpie.KindUnavailable, "too early"},
 		"refused":            {say(pkt("ERR upload-pack: not our ref " + someID)), magpie.KindNotFound, someID},
 		"refused, old words": {say(pkt("ERR want " + someID + " not valid")), magpie.KindNotFound, someID},
+		"edge, no id":        {say(pkt("shallow-info\n") + pkt("shallow HEAD")), magpie.KindUnavailable, "ends"},
+		"edge without end":   {endless(pkt("shallow-info\n"), pkt("shallow "+someID)), magpie.KindTooLarge, "limit"},
+		"no edge any more":   {endless(pkt("shallow-info\n"), pkt("unshallow "+someID)), magpie.KindUnavailable, "ends"},
 		"silence":            {silence(start + pkt("\x01PACK")), magpie.KindUnavailable, "silent"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,6 +324,120 @@ func TestCancel(t *testing.T) {
 	if _, err := io.Copy(io.Discard, body); !errors.Is(err, context.Canceled) || magpie.KindOf(err) == magpie.KindUnavailable {
 		t.Errorf("got %v, want that it was cancelled", err)
 	}
+}
+
+// TestHostileOldFetch is TestHostileFetch for protocol version 0.
+func TestHostileOldFetch(t *testing.T) {
+	limits := smarthttp.Limits{MaxPackBytes: 1 << 20, MaxRefs: 1000, IdleTimeout: time.Second}
+	advert := service + pkt(someID+" HEAD\x00side-band-64k shallow\n") + "0000"
+	for name, tc := range map[string]struct {
+		command http.HandlerFunc
+		kind    magpie.Kind
+		text    string
+	}{
+		"endless pack":      {endless(pkt("NAK\n"), pkt("\x01"+strings.Repeat("p", 60000))), magpie.KindTooLarge, "limit"},
+		"endless progress":  {endless(pkt("NAK\n"), pkt("\x02working\r")), magpie.KindUnavailable, "without end"},
+		"endless ACK":       {endless("", pkt("ACK "+someID+" common\n")), magpie.KindUnavailable, "without end"},
+		"endless flushes":   {endless("", "0000"), magpie.KindUnavailable, "without end"},
+		"endless edge":      {endless("", pkt("shallow "+someID)), magpie.KindTooLarge, "limit"},
+		"endless unshallow": {endless("", pkt("unshallow "+someID)), magpie.KindUnavailable, "ends"},
+		"delimiter":         {say(pkt("NAK\n") + "0001"), magpie.KindUnavailable, "no pack"},
+		"no band":           {say(pkt("NAK\n") + "0004"), magpie.KindUnavailable, "where the pack should be"},
+		"pack without band": {say(pkt("NAK\n") + "PACK\x00\x00\x00\x02"), magpie.KindUnavailable, "length"},
+		"error band":        {say(pkt("NAK\n") + pkt("\x03disk \x07full\n")), magpie.KindUnavailable, "disk  full"},
+		"refused":           {say(pkt("ERR upload-pack: not our ref " + someID)), magpie.KindNotFound, someID},
+		"cut":               {say(pkt("NAK\n") + pkt("\x01PACK")), magpie.KindUnavailable, "too early"},
+		"nothing":           {say(""), magpie.KindUnavailable, "too early"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := fetchAll(hostile(t, fake(advert, tc.command), limits))
+			if magpie.KindOf(err) != tc.kind || !strings.Contains(fmt.Sprint(err), tc.text) {
+				t.Errorf("got %v (kind %q), want kind %q with %q", err, magpie.KindOf(err), tc.kind, tc.text)
+			}
+		})
+	}
+}
+
+// TestBroken tells what a smaller request may mend from what is to be waited for, and from what is neither.
+func TestBroken(t *testing.T) {
+	limits := smarthttp.Limits{IdleTimeout: time.Second, HeaderTimeout: time.Second}
+	const start = "000dpackfile\n"
+	unreachable := httptest.NewTLSServer(nil)
+	unreachable.Close()
+	for name, tc := range map[string]struct {
+		handler      http.Handler
+		broken, busy bool
+		after        time.Duration
+	}{
+		"cut in the answer": {fake(capabilities, say(start+pkt("\x01PACK"))), true, false, 0},
+		"connection cut": {fake(capabilities, func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, start+pkt("\x01PACK"))
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}), true, false, 0},
+		"no answer":      {fake(capabilities, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), true, false, 0},
+		"silence":        {fake(capabilities, silence(start)), true, false, 0},
+		"late":           {http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), true, false, 0},
+		"too much":       {fake(capabilities, say(start+pkt("\x03out of memory"))), true, false, 0},
+		"gateway":        {answers(504, "", ""), true, false, 0},
+		"busy":           {fake(capabilities, say(pkt("ERR Bitbucket is currently under heavy load"))), false, true, 0},
+		"503":            {answers(503, "", ""), false, true, 17 * time.Second},
+		"429":            {answers(429, "", ""), false, true, 17 * time.Second},
+		"gone":           {fake(capabilities, say(pkt("ERR upload-pack: not our ref "+someID))), false, false, 0},
+		"refused":        {answers(401, "", ""), false, false, 0},
+		"a web page":     {answers(200, "text/html", ""), false, false, 0},
+		"not reachable":  {nil, false, false, 0},
+		"a pack, served": {fake(capabilities, say(start+pkt("\x01PACK")+"0000")), false, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, smarthttp.Options{HTTP: unreachable.Client(), URL: unreachable.URL, Limits: limits})
+			if tc.handler != nil {
+				c = hostile(t, tc.handler, limits)
+			}
+			_, err := fetchAll(c)
+			after, busy := smarthttp.Busy(err)
+			if got := smarthttp.Broken(err); got != tc.broken || busy != tc.busy || after != tc.after {
+				t.Errorf("%v: broken %t, busy %t after %s; want %t, %t, %s", err, got, busy, after, tc.broken, tc.busy, tc.after)
+			}
+		})
+	}
+}
+
+func FuzzAdvert(f *testing.F) {
+	f.Add(service + pkt(someID+" HEAD\x00side-band-64k symref=HEAD:refs/heads/x object-format=sha1\n") + pkt(someID+" refs/heads/x\n") + "0000")
+	f.Add(service + pkt("version 1\n") + pkt(someID+" refs/tags/v\x00\n") + pkt(someID+" refs/tags/v^{}\n") + pkt("shallow "+someID) + "0000")
+	f.Add(service + pkt(strings.Repeat("0", 40)+" capabilities^{}\x00side-band-64k") + "0000")
+	f.Add("000eversion 2\n" + pkt("fetch=shallow filter\n") + "000cls-refs\n0000")
+	f.Fuzz(func(t *testing.T, advert string) {
+		transport := roundTripper(func(r *http.Request) *http.Response {
+			w := httptest.NewRecorder()
+			fake(advert, say(pkt("shallow "+someID)+"0000"+pkt("NAK\n")+pkt("\x02Counting objects: 1\r")+pkt("\x01PACK")+"0000")).ServeHTTP(w, r)
+			resp := w.Result()
+			resp.Request = r
+			return resp
+		})
+		c, err := smarthttp.New(smarthttp.Options{HTTP: &http.Client{Transport: transport}, URL: "https://git.example.com/r"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := c.LsRefs(context.Background())
+		if err != nil {
+			return
+		}
+		for _, r := range l.Refs {
+			if r.Hash.IsZero() || strings.Contains(r.Name, "..") || strings.ContainsAny(r.Name+r.Target+l.Head, "\x00\x1b\n") {
+				t.Errorf("accepted ref %+v", r)
+			}
+		}
+		if features, err := c.Features(context.Background()); err != nil || features.Version < 0 || features.Version > 2 {
+			t.Errorf("features %+v, %v", features, err)
+		}
+		if _, err := fetchAll(c); err != nil && magpie.KindOf(err) == magpie.KindInternal {
+			t.Errorf("untyped error %v", err)
+		}
+	})
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -23,18 +23,24 @@ func origin(u *url.URL) string { return u.Scheme + "://" + strings.ToLower(u.Hos
 // remember notes how the server at base answered. A repository whose format is another one than that of the first is an
 // exception that is found out each time.
 func (k *Servers) remember(base *url.URL, s *server) {
+	if s.version < 2 {
+		k.forget(base) // listing is discovering there
+		return
+	}
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if have, ok := k.m[origin(base)]; ok && have.named == s.named {
+	if have, ok := k.m[origin(base)]; ok && have.named == s.named && have.shallow == s.shallow && have.filter == s.filter {
 		return
 	}
 	if k.m == nil {
 		k.m = map[string]server{}
 	}
-	k.m[origin(base)] = server{format: s.format, named: s.named}
+	known := *s
+	known.base = nil
+	k.m[origin(base)] = known
 }
 
 func (k *Servers) forget(base *url.URL) {

@@ -94,7 +94,7 @@ func TestKnownServerChanges(t *testing.T) {
 		"same":           {fake(capabilities, say(listing)), "none", "0 GET, 1 POST"},
 		"empty":          {fake(capabilities, say("0000")), "none", "0 GET, 1 POST"},
 		"other format":   {sha256, "none", "1 GET, 2 POST"},
-		"old protocol":   {old, magpie.KindInvalid, "1 GET, 1 POST"},
+		"old protocol":   {old, "none", "1 GET, 1 POST"},
 		"moved":          {moved, "none", "2 GET, 2 POST"},
 		"a web page":     {answers(200, "text/html", "<html>"), magpie.KindInvalid, "1 GET, 1 POST"},
 		"bad request":    {answers(400, "", ""), magpie.KindUnavailable, "1 GET, 1 POST"},

@@ -33,9 +33,18 @@ func (c *Client) LsRefs(ctx context.Context, prefixes ...string) (*Listing, erro
 			return nil, err
 		}
 	}
-	s, err := c.discover(ctx)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	s := c.found
+	c.mu.Unlock()
+	if s == nil || s.version < 2 {
+		var old *advert
+		var err error
+		if s, old, err = c.rediscover(ctx); err != nil {
+			return nil, err
+		}
+		if old != nil {
+			return c.listing(old, prefixes), nil
+		}
 	}
 	return c.lsRefs(ctx, s, prefixes)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"magpie"
@@ -55,6 +56,8 @@ type answer struct {
 	timer  *time.Timer
 	idle   time.Duration
 	token  magpie.Secret // which the server may repeat in what it says
+	// reached is set once there is a connection: what fails from then on may be the fault of what was asked for.
+	reached atomic.Bool
 }
 
 // do sends a request and checks everything about the response but its body, whose content type must be the given one.
@@ -82,7 +85,10 @@ func (c *Client) do(ctx context.Context, method, address, service string, body [
 	a.timer.Stop()
 	// The time runs from when a connection is asked for: before that, the request may have to wait for its turn, which
 	// is nothing that the server does.
-	trace := &httptrace.ClientTrace{GetConn: func(string) { a.timer.Reset(c.limits.HeaderTimeout) }}
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { a.timer.Reset(c.limits.HeaderTimeout) },
+		GotConn: func(httptrace.GotConnInfo) { a.reached.Store(true) },
+	}
 	a.resp, err = c.http.Do(req.WithContext(httptrace.WithClientTrace(inner, trace)))
 	a.timer.Stop()
 	if err != nil {
@@ -146,10 +152,13 @@ func (a *answer) explain(err error) error {
 		return e
 	}
 	if errors.Is(context.Cause(a.ctx), errSilent) {
-		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server fell silent", Err: errSilent}
+		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server fell silent", Err: &BrokenError{errSilent}}
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if a.reached.Load() {
+		return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the connection to the git server broke", Err: &BrokenError{err}}
 	}
 	return &magpie.Error{Kind: magpie.KindUnavailable, Message: "the git server can't be reached", Err: err}
 }

@@ -191,8 +191,6 @@ CREATE TABLE scan (
     repo_id        TEXT   NOT NULL REFERENCES repo (id) ON DELETE CASCADE,
     kind           TEXT   NOT NULL,
     state          TEXT   NOT NULL,
-    phase          TEXT   NOT NULL, -- empty unless it runs
-    time_left      BIGINT NOT NULL, -- estimated microseconds; 0 = not known
     bytes_received BIGINT NOT NULL,
     objects        BIGINT NOT NULL,
     objects_total  BIGINT NOT NULL,

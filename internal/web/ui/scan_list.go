@@ -148,7 +148,8 @@ func readLine(p magpie.Progress) string {
 // phaseLabel says what a running scan is busy with and when it will be done, as far as that can be told.
 func phaseLabel(p magpie.Progress) string {
 	label := map[magpie.ScanPhase]string{
-		"": "Asking Bitbucket", magpie.PhaseReceiving: "Receiving", magpie.PhaseIndexing: "Indexing",
+		"": "Asking Bitbucket", magpie.PhaseAsking: "Asking Bitbucket", magpie.PhaseCounting: "Bitbucket counts",
+		magpie.PhaseCompressing: "Bitbucket packs", magpie.PhaseWaiting: "Waiting to try again", magpie.PhaseReceiving: "Receiving", magpie.PhaseIndexing: "Indexing",
 		magpie.PhaseScanning: "Looking for secrets", magpie.PhasePlacing: "Looking for commits",
 	}[p.Phase]
 	if p.ObjectsTotal > 0 {

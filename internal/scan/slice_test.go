@@ -67,7 +67,8 @@ func (b *bundle) generate(seed uint64, commits int) *gittest.Repo {
 	repo.Generate(seed, commits)
 	blob := strings.TrimSpace(string(repo.Feed([]byte("line 1d7a6fb0ce85923 7ac1fdb\n"), "hash-object", "-w", "--stdin")))
 	repo.Git("tag", "file", blob)
-	repo.Git("tag", "-a", "-m", "x", "tagged-tree", "main^{tree}")
+	log := strings.Fields(repo.Git("rev-list", "--date-order", "--all"))
+	repo.Git("tag", "-a", "-m", "x", "tagged-tree", log[len(log)*2/3]+"^{tree}") // which is not in the last slice
 	cmd := exec.Command("git", "-c", "http.extraHeader=Authorization: Bearer "+b.writer().Text, "-C", repo.Dir, "push", "-q", "--mirror", b.sim.CloneURL(b.simRepo.ID))
 	cmd.Env = append(gittest.Env(), "GIT_SSL_CAINFO="+b.sim.CAFile())
 	if out, err := cmd.CombinedOutput(); err != nil {

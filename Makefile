@@ -33,6 +33,10 @@ generate: ## rewrite generated files
 fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
 	scripts/fuzz $(or $(FUZZTIME),5m)
 
+.PHONY: oracle
+oracle: ## compare the scan of the repositories in ORACLE_REPOS with one of every blob whole, as git prints it
+	for repo in $(ORACLE_REPOS); do MAGPIE_TEST_REPO=$$repo $(GO) test ./internal/scan -count 1 -timeout 1h -v -run AgreesWithTheReference || exit 1; done
+
 .PHONY: bench
 bench: build ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
 	$(GO) run ./bench/history $(BENCH_REPOS)

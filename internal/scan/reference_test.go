@@ -46,9 +46,10 @@ func TestAgreesWithTheReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := reference(t, dir, engine)
-	got := examined(t, dir, engine)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(blob, secret) pairs (-reference +Examine):\n%s", diff)
+	for _, whole := range []bool{false, true} {
+		if diff := cmp.Diff(want, examined(t, dir, engine, whole)); diff != "" {
+			t.Errorf("each version scanned whole: %t; (blob, secret) pairs (-reference +Examine):\n%s", whole, diff)
+		}
 	}
 	if os.Getenv("MAGPIE_TEST_REPO") == "" && len(want) < 100 {
 		t.Errorf("the generated repository has only %d pairs, too few to tell anything", len(want))
@@ -127,7 +128,7 @@ func reference(t *testing.T, dir string, engine *detect.Engine) map[string]bool 
 }
 
 // examined scans the repository's own way, and keeps the pairs whatever path rules say, by an engine that allows all.
-func examined(t *testing.T, dir string, engine *detect.Engine) map[string]bool {
+func examined(t *testing.T, dir string, engine *detect.Engine, whole bool) map[string]bool {
 	t.Helper()
 	repository, err := pack.Open(dir, pack.Limits{})
 	if err != nil {
@@ -137,7 +138,7 @@ func examined(t *testing.T, dir string, engine *detect.Engine) map[string]bool {
 	pairs := map[string]bool{}
 	for workers := range min(runtime.GOMAXPROCS(0), 2) {
 		again := map[string]bool{}
-		matches, err := scan.Matches(context.Background(), repository, scan.Examination{Engine: engine, Workers: workers + 1})
+		matches, err := scan.Matches(context.Background(), repository, scan.Examination{Engine: engine, Workers: workers + 1, Whole: whole})
 		if err != nil {
 			t.Fatal(err)
 		}

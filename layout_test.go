@@ -24,7 +24,8 @@ var imports = map[string][]string{
 	"internal/decode":   nil,
 	"internal/detect":   {"internal/rule", "internal/decode"},
 	"internal/git":      nil,
-	"internal/git/pack": {"internal/git"},
+	"internal/inflate":  nil,
+	"internal/git/pack": {"internal/git", "internal/inflate"},
 	"internal/seal":     nil,
 
 	// adapters: one outside system each
@@ -50,10 +51,11 @@ var imports = map[string][]string{
 	"internal/report":  {"internal/store", engines},
 
 	// the ways in
-	"internal/web/hook": {stages, beside, engines, adapters},
-	"internal/web/api":  {stages, beside, engines, adapters},
-	"internal/web/ui":   {stages, beside, engines, adapters},
-	"internal/apply":    nil, // through the API only
+	"internal/web/patient": nil,
+	"internal/web/hook":    {stages, beside, engines, adapters},
+	"internal/web/api":     {"internal/web/patient", stages, beside, engines, adapters},
+	"internal/web/ui":      {"internal/web/patient", stages, beside, engines, adapters},
+	"internal/apply":       nil, // through the API only
 
 	// the whole
 	"internal/config":  nil,
@@ -82,7 +84,7 @@ const (
 )
 
 var groups = map[string][]string{
-	engines:  {"rules", "internal/rule", "internal/decode", "internal/detect", "internal/git", "internal/git/pack", "internal/seal"},
+	engines:  {"rules", "internal/rule", "internal/decode", "internal/detect", "internal/git", "internal/inflate", "internal/git/pack", "internal/seal"},
 	adapters: {"internal/guard", "internal/store", "internal/queue", "internal/bitbucket", "internal/git/smarthttp", "internal/mail", "internal/notify", "internal/verify"},
 	stages:   {"internal/perimeter", "internal/scan", "internal/incident", "internal/alert"},
 	beside:   {"internal/access", "internal/report", "internal/insight"},

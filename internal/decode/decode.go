@@ -21,6 +21,9 @@ const (
 	MaxRun = 256 << 10 // longest run of any kind, in bytes; longer ones are counted in Skipped
 	minHex = 32
 	maxURL = 4 << 10
+
+	minJoined = 60 // shortest line of base64 that goes on in the next
+	maxIndent = 16 // blanks at the start of such a next line
 )
 
 // Segment is one decoded run.
@@ -125,7 +128,7 @@ func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
 func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 	d.joined = append(d.joined[:0], data[start:end]...)
 	line := end - start
-	for line >= 60 && len(d.joined) <= MaxRun {
+	for line >= minJoined && len(d.joined) <= MaxRun {
 		p := end
 		if p < len(data) && data[p] == '\r' {
 			p++
@@ -135,7 +138,7 @@ func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 		}
 		p++
 		indent := p
-		for p < len(data) && p-indent < 16 && (data[p] == ' ' || data[p] == '\t') {
+		for p < len(data) && p-indent < maxIndent && (data[p] == ' ' || data[p] == '\t') {
 			p++
 		}
 		next := p
@@ -263,7 +266,7 @@ func unhex(c byte) byte {
 // percents finds runs without blanks and quotes in which %XX stands.
 func (d *Decoder) percents(data []byte, from, to int, emit func(Segment)) {
 	for i := from; i < to; {
-		n := bytes.IndexByte(data[i:], '%')
+		n := bytes.IndexByte(data[i:to], '%')
 		if n < 0 || i+n >= len(data)-2 {
 			return
 		}
@@ -304,7 +307,7 @@ func (d *Decoder) percent(run []byte) []byte {
 // wide finds runs of ASCII in UTF-16 of either byte order.
 func (d *Decoder) wide(data []byte, from, to int, emit func(Segment)) {
 	for i := from; i < to; {
-		n := bytes.IndexByte(data[i:], 0)
+		n := bytes.IndexByte(data[i:to], 0)
 		if n < 0 {
 			return
 		}

@@ -11,6 +11,7 @@ type assignment struct {
 	compare            bool // compared with the name rather than assigned to it
 	rest               byte // the byte after an unquoted value, 0 at the end of a line
 	loose              bool // blanks stand before an unquoted value, and more text after it
+	assigned           bool // an operator follows the name
 }
 
 // Bounds of what is looked at around an anchor in a name. Both ends of a window follow from them.
@@ -32,7 +33,7 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	if op == 0 {
 		return a, false
 	}
-	a.compare = op == '?'
+	a.assigned, a.compare = true, op == '?'
 	a.call = op == ',' || op == '('
 	return readValue(b, p, op, a)
 }

@@ -22,17 +22,49 @@ type Options struct {
 // Engine is a set of rules ready to scan with. It is immutable and safe for concurrent use; each goroutine takes its
 // own Scanner.
 type Engine struct {
-	rules  []*rule.Rule
-	byID   map[magpie.RuleID]*rule.Rule
-	opts   Options
-	filter *prefilter
-	lits   []literal
-	words  *lexicon
+	rules   []*rule.Rule
+	byID    map[magpie.RuleID]*rule.Rule
+	opts    Options
+	filter  *prefilter
+	lits    []literal
+	longest int // bytes of the longest literal
+	words   *lexicon
 }
 
-// literal is an anchor with the rules that have it.
+// literal is an anchor, or its beginning, with the rules that have it.
 type literal struct {
-	rules []*rule.Rule
+	patterns []*rule.Rule
+	values   []*rule.Rule // rules by value
+	// before and after bound what a verdict may depend on: the bytes from so many before the literal's start to so many
+	// after it.
+	before, after int
+	cost          int // of a verdict, for the limit on what a text may cost
+	length        int // of the literal itself
+}
+
+// maxLiteral is how many bytes of a pattern's anchor the matcher looks for. What follows is the pattern's to check, and
+// the fewer bytes an occurrence has, the fewer bytes around a change have to be looked at again.
+const maxLiteral = 16
+
+// valueCost is what a verdict of rules by value counts, in bytes of windows.
+const valueCost = 96
+
+// add makes r one of the literal's rules.
+func (l *literal) add(r *rule.Rule) {
+	if slices.Contains(l.patterns, r) || slices.Contains(l.values, r) {
+		return
+	}
+	if r.ByValue() {
+		if len(l.values) == 0 {
+			l.cost += valueCost
+		}
+		l.values = append(l.values, r)
+		l.before, l.after = max(l.before, nameBefore), max(l.after, byValAfter)
+		return
+	}
+	l.patterns = append(l.patterns, r)
+	l.before, l.after = max(l.before, r.Window.Before+1), max(l.after, r.Window.After+1)
+	l.cost += r.Window.Before + r.Window.After
 }
 
 // New builds an engine. Rules of one id are an error.
@@ -55,16 +87,18 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 		e.byID[r.ID] = r
 		e.rules = append(e.rules, r)
 		r.Anchors(func(text string, exact bool) {
+			if !r.ByValue() {
+				text = text[:min(len(text), maxLiteral)]
+			}
 			n, ok := known[key{text, exact}]
 			if !ok {
 				n = len(e.lits)
 				known[key{text, exact}] = n
-				e.lits = append(e.lits, literal{})
+				e.lits = append(e.lits, literal{length: len(text)})
 				e.filter.add(uint16(n), text, exact)
+				e.longest = max(e.longest, len(text))
 			}
-			if !slices.Contains(e.lits[n].rules, r) {
-				e.lits[n].rules = append(e.lits[n].rules, r)
-			}
+			e.lits[n].add(r)
 		})
 	}
 	if len(e.lits) > 1<<16-2 {
@@ -78,31 +112,6 @@ func (e *Engine) Rules() []*rule.Rule { return e.rules }
 
 // Rule returns the rule of an id, or nil.
 func (e *Engine) Rule(id magpie.RuleID) *rule.Rule { return e.byID[id] }
-
-// Match is one secret found. The slices and strings in it stay valid until the scanner's next scan, unless Clone is
-// called.
-type Match struct {
-	Rule       *rule.Rule
-	Start, End int    // of the secret in the file as committed; of the encoded run if DecodedFrom is set
-	MatchStart int    // of the whole match, which may be wider than the secret
-	MatchEnd   int    //
-	Secret     []byte // the value, decoded
-	// DecodedFrom names the encodings around the value, outermost first, joined by ">"; empty if it stood there as it is.
-	DecodedFrom string
-	Confidence  magpie.Confidence
-	Reason      string // why it was reported, in words; never holds the secret
-	// WindowStart and WindowEnd bound the bytes of the file that decided about this match: in any other file that has
-	// the same bytes (and the same file ends, where the window touches them) it stands as well.
-	WindowStart, WindowEnd int
-
-	ignored bool // a comment on its line says so
-}
-
-// Clone returns a copy of m that does not share memory with the data scanned.
-func (m Match) Clone() Match {
-	m.Secret = slices.Clone(m.Secret)
-	return m
-}
 
 // Allowed reports whether a match of rule r may be reported in the file called path: rules have files in which they
 // are silent, and generic rules keep out of lock files, vendored and minified code and the like.

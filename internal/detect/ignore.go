@@ -13,7 +13,7 @@ var ignoreMarks = [][]byte{
 
 // ignored reports whether a comment on the first or last line of a match says to ignore it, and widens the match's
 // window by what was looked at.
-func (s *Scanner) ignored(m *Match, data []byte) bool {
+func ignored(m *Match, data []byte) bool {
 	from, to := max(0, m.MatchStart-ignoreReach), min(len(data), m.MatchEnd+ignoreReach)
 	m.WindowStart, m.WindowEnd = min(m.WindowStart, from), max(m.WindowEnd, to)
 	before := data[from:m.MatchStart]

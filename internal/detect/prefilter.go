@@ -2,8 +2,11 @@ package detect
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
+	"strings"
+	"sync"
 )
 
 // prefilter finds all occurrences of many literals in one pass. Each literal is filed under one of its trigrams, the
@@ -12,12 +15,15 @@ import (
 // the comparison that follows a hit is exact.
 type prefilter struct {
 	bitmap  [1 << (gramBits - 6)]uint64
-	slots   [1 << gramBits]uint16 // hash → 1-based first entry of its chain, 0 for none
+	slots   [1 << slotBits]uint16 // beginning of the hash → 1-based first entry of its chain, 0 for none
 	entries []gramEntry
 }
 
-// gramBits is the logarithm of the bitmap's size in bits: 4 KiB.
-const gramBits = 15
+// gramBits is the logarithm of the bitmap's size in bits: 8 KiB. slotBits is that of the number of chains.
+const (
+	gramBits = 16
+	slotBits = 12
+)
 
 type gramEntry struct {
 	gram   uint32
@@ -36,30 +42,49 @@ func gramOf(s string) uint32 {
 
 func gramHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - gramBits) }
 
+func gramSlot(h uint32) uint32 { return h >> (gramBits - slotBits) }
+
 // add files a literal of at least three bytes under number lit.
 func (p *prefilter) add(lit uint16, text string, exact bool) {
 	off := rarestGram(text)
 	g := gramOf(text[off:])
 	h := gramHash(g)
 	p.bitmap[h/64] |= 1 << (h % 64)
-	p.entries = append(p.entries, gramEntry{g, int32(off), lit, p.slots[h], text, exact})
-	p.slots[h] = uint16(len(p.entries))
+	slot := &p.slots[gramSlot(h)]
+	p.entries = append(p.entries, gramEntry{g, int32(off), lit, *slot, text, exact})
+	*slot = uint16(len(p.entries))
 }
 
-// common holds letters from the most frequent in source text on; a gram's weight is the sum of its letters' ranks.
+// common holds letters from the most frequent in source text on; their places are part of a gram's weight.
 const common = " etaoinsrlcdpumfhg_ybvkxw.-=/0123456789jqz"
 
-// rarestGram returns the offset of the trigram of text that is likely to be the rarest in source.
+// wordGrams counts the trigrams in the words that are frequent in source, and in the spaces between them.
+var wordGrams = sync.OnceValue(func() map[uint32]int {
+	count := map[uint32]int{}
+	for w := range strings.FieldsSeq(wordList) {
+		w = " " + w + " "
+		for i := 0; i+3 <= len(w); i++ {
+			count[gramOf(w[i:])]++
+		}
+	}
+	return count
+})
+
+// rarestGram returns the offset of the trigram of text that is likely to be the rarest in source: of rare letters, not
+// found in ordinary words, and no line drawn with a sign.
 func rarestGram(text string) int {
-	best, at := -1, 0
+	best, at := math.MinInt, 0
 	for i := 0; i+3 <= len(text); i++ {
-		w := 0
+		w := -24 * bits.Len(uint(wordGrams()[gramOf(text[i:])]))
 		for j := i; j < i+3; j++ {
 			if r := indexByte(common, text[j]|0x20); r >= 0 {
 				w += r
 			} else {
 				w += len(common)
 			}
+		}
+		if text[i] == text[i+1] && text[i] == text[i+2] {
+			w -= 200
 		}
 		if w > best {
 			best, at = w, i
@@ -90,36 +115,43 @@ func (p *prefilter) scan(data []byte, from, to int, hits []hit) []hit {
 	for ; i+8 <= to; i += 6 {
 		w := binary.LittleEndian.Uint64(data[i:]) | 0x2020202020202020
 		// Six trigrams start in these eight bytes; the usual answer is that none of them is known.
-		var found uint32
-		found |= p.test(uint32(w)&0xFFFFFF) << 0
-		found |= p.test(uint32(w>>8)&0xFFFFFF) << 1
-		found |= p.test(uint32(w>>16)&0xFFFFFF) << 2
-		found |= p.test(uint32(w>>24)&0xFFFFFF) << 3
-		found |= p.test(uint32(w>>32)&0xFFFFFF) << 4
-		found |= p.test(uint32(w>>40)&0xFFFFFF) << 5
-		for found != 0 {
-			j := bits.TrailingZeros32(found)
-			found &= found - 1
-			hits = p.confirm(data, from, to, i+j, uint32(w>>(8*j))&0xFFFFFF, hits)
+		if p.known(uint32(w) & 0xFFFFFF) {
+			hits = p.confirm(data, from, to, i, uint32(w)&0xFFFFFF, hits)
+		}
+		if p.known(uint32(w>>8) & 0xFFFFFF) {
+			hits = p.confirm(data, from, to, i+1, uint32(w>>8)&0xFFFFFF, hits)
+		}
+		if p.known(uint32(w>>16) & 0xFFFFFF) {
+			hits = p.confirm(data, from, to, i+2, uint32(w>>16)&0xFFFFFF, hits)
+		}
+		if p.known(uint32(w>>24) & 0xFFFFFF) {
+			hits = p.confirm(data, from, to, i+3, uint32(w>>24)&0xFFFFFF, hits)
+		}
+		if p.known(uint32(w>>32) & 0xFFFFFF) {
+			hits = p.confirm(data, from, to, i+4, uint32(w>>32)&0xFFFFFF, hits)
+		}
+		if p.known(uint32(w >> 40)) {
+			hits = p.confirm(data, from, to, i+5, uint32(w>>40), hits)
 		}
 	}
 	for ; i+3 <= to; i++ {
 		g := (uint32(data[i]) | uint32(data[i+1])<<8 | uint32(data[i+2])<<16) | foldMask
-		if p.test(g) != 0 {
+		if p.known(g) {
 			hits = p.confirm(data, from, to, i, g, hits)
 		}
 	}
 	return hits
 }
 
-func (p *prefilter) test(g uint32) uint32 {
+// known reports whether a literal may be filed under the gram. Of g's bits only the lower 24 count.
+func (p *prefilter) known(g uint32) bool {
 	h := gramHash(g)
-	return uint32(p.bitmap[h/64]>>(h%64)) & 1
+	return p.bitmap[h/64]&(1<<(h%64)) != 0
 }
 
 // confirm appends the literals that stand around the gram at data[at:].
 func (p *prefilter) confirm(data []byte, from, to, at int, g uint32, hits []hit) []hit {
-	for e := p.slots[gramHash(g)]; e != 0; {
+	for e := p.slots[gramSlot(gramHash(g))]; e != 0; {
 		ent := &p.entries[e-1]
 		e = ent.next
 		pos := at - int(ent.offset)

@@ -299,7 +299,7 @@ func (b *bench) settled(id magpie.IntegrationID) {
 	b.Helper()
 	b.eventually("settled hooks", func() bool {
 		ids, err := store.Query(b.ctx, b.db, func(tx *store.Tx) ([]magpie.RepoID, error) {
-			return tx.ReposToSettle(b.ctx, id, b.hookPrefix(), "", 1000)
+			return tx.ReposToSettle(b.ctx, id, b.hookPrefix(), "", 1000, b.clock.now())
 		})
 		return err == nil && len(ids) == 0 && b.jobsIdle()
 	})

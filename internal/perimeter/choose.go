@@ -215,7 +215,7 @@ func mayMonitor(ctx context.Context, tx *store.Tx, id magpie.RepoID, monitored b
 	return repo, nil
 }
 
-// SyncNow starts a full sync of an integration.
+// SyncNow starts a full sync of an integration, which tries every refused webhook again.
 func (s *Service) SyncNow(ctx context.Context, actor magpie.User, id magpie.IntegrationID) error {
 	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
 		i, err := liveIntegration(ctx, tx, id)
@@ -223,6 +223,9 @@ func (s *Service) SyncNow(ctx context.Context, actor magpie.User, id magpie.Inte
 			return err
 		}
 		if err := tx.Audit(ctx, actor, "integration.sync_requested", i.BaseURL, ""); err != nil {
+			return err
+		}
+		if err := tx.ForgetHookWaits(ctx, id); err != nil {
 			return err
 		}
 		return s.wantSync(ctx, tx, id)

@@ -202,6 +202,81 @@ func (b *bench) failedHooks() (n int) {
 	return n
 }
 
+// What is refused is tried again less and less often, and at once when a person asks for it or gives another token.
+func TestRefusedHooksWait(t *testing.T) {
+	t.Parallel()
+	each(t, bitbucketsim.Options{}, func(b *bench) {
+		b.sim.SetFailures(bitbucketsim.Failure{Share: 1, Status: 403, Path: "/webhooks"})
+		i := b.connect(magpie.ModeInstance)
+		b.synced(i.ID)
+		b.eventually("failed hooks", func() bool { return b.failedHooks() == len(b.repos()) && b.jobsIdle() })
+		// A sync looks at a few webhooks to find out what the token may do, so requests say nothing; what is stored does.
+		earliest := func() int { return b.count(`SELECT min(hook_retry_at) FROM repo`) }
+		tried := func(what string, after time.Duration, sync func(), want bool) {
+			b.Helper()
+			before := earliest()
+			b.clock.advance(after)
+			sync()
+			if got := earliest() != before; got != want {
+				b.Errorf("%s: tried again is %t, want %t", what, got, want)
+			}
+		}
+		scheduled := func() { b.scheduledSync(i.ID) }
+		every := b.opts.SyncEvery
+		tried("before the first wait is over", every/2, scheduled, false)
+		tried("after it", every, scheduled, true)
+		tried("after half of the doubled wait", every, scheduled, false)
+		tried("after all of it", every, scheduled, true)
+		tried("asked for", time.Minute, func() { b.sync(i.ID) }, true)
+		tried("a minute after that", time.Minute, scheduled, false)
+		token := b.newToken("magpie")
+		tried("with another token", time.Minute, func() {
+			if err := b.ReplaceToken(b.ctx, owner, i.ID, magpie.NewSecret(token.Text), time.Time{}); err != nil {
+				b.Fatal(err)
+			}
+			b.eventually("another refusal", func() bool { return earliest() > 0 && b.jobsIdle() })
+		}, true)
+		b.sim.SetFailures()
+		tried("allowed, but waiting", time.Minute, scheduled, false)
+		if n := b.failedHooks(); n != len(b.repos()) {
+			b.Errorf("%d webhooks failed, want all while they wait", n)
+		}
+		b.sync(i.ID)
+		r := b.repos()[0]
+		b.checkHooked(r, true)
+		if wait := must(store.Query(b.ctx, b.db, func(tx *store.Tx) (time.Duration, error) { return tx.HookWait(b.ctx, r.ID) })); wait != 0 {
+			b.Errorf("an installed webhook waits %s", wait)
+		}
+	})
+}
+
+func TestNextWait(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ last, every, want time.Duration }{
+		{0, 15 * time.Minute, 15 * time.Minute},
+		{15 * time.Minute, 15 * time.Minute, 30 * time.Minute},
+		{16 * time.Hour, 15 * time.Minute, 24 * time.Hour},
+		{24 * time.Hour, 15 * time.Minute, 24 * time.Hour},
+		{0, 48 * time.Hour, 48 * time.Hour},
+		{48 * time.Hour, 48 * time.Hour, 48 * time.Hour},
+	} {
+		if got := nextWait(test.last, test.every); got != test.want {
+			t.Errorf("after %s, with a sync every %s, it waits %s, want %s", test.last, test.every, got, test.want)
+		}
+	}
+}
+
+// scheduledSync runs a sync that nobody asked for and waits for its end.
+func (b *bench) scheduledSync(id magpie.IntegrationID) {
+	b.Helper()
+	before := b.integrationRow(id).SyncedAt
+	b.clock.advance(time.Millisecond)
+	if err := b.db.Write(b.ctx, func(tx *store.Tx) error { return b.wantSync(b.ctx, tx, id) }); err != nil {
+		b.Fatal(err)
+	}
+	b.eventually("a sync", func() bool { return b.integrationRow(id).SyncedAt.After(before) && b.jobsIdle() })
+}
+
 func TestDeselect(t *testing.T) {
 	t.Parallel()
 	each(t, bitbucketsim.Options{}, func(b *bench) {

@@ -31,6 +31,8 @@ const (
 	checkMost   = 2000
 	// inFlight is for how long a webhook that we asked for may still come into being, whatever became of the answer.
 	inFlight = 5 * time.Minute
+	// waitMost is for how long a webhook that was refused is left alone at the most, unless syncs are rarer.
+	waitMost = 24 * time.Hour
 )
 
 // hookPrefix is the address of our hooks up to their id.
@@ -357,7 +359,7 @@ func (s *Service) dropOurs(ctx context.Context, c *bitbucket.Client, repo magpie
 }
 
 // failed stores why a hook could not be settled and decides what happens next: trouble that passes is retried by the job
-// engine, anything else by the next sync.
+// engine, anything else by a sync, the more rarely the longer it lasts.
 func (t task) failed(ctx context.Context, trouble error) error {
 	kind := magpie.KindOf(trouble)
 	if errors.Is(trouble, errChanged) || kind == magpie.KindInternal || ctx.Err() != nil {
@@ -380,11 +382,12 @@ func (t task) failed(ctx context.Context, trouble error) error {
 		return t.storeBecause(ctx, t.repo.Hook, t.repo.HookReason, func(tx *store.Tx) error { return t.wantSync(ctx, tx, t.i.ID) })
 	}
 	return t.storeBecause(ctx, state, why, func(tx *store.Tx) error {
-		if kind == magpie.KindNotFound { // renamed or deleted
-			if why == t.repo.HookReason { // a sync that looked for it changed nothing; another one at once would not either
-				return nil
-			}
+		// Renamed or deleted; but if a sync that looked for it changed nothing, another one at once would not either.
+		if kind == magpie.KindNotFound && why != t.repo.HookReason {
 			return t.wantSync(ctx, tx, t.i.ID)
+		}
+		if err := t.waitLonger(ctx, tx); err != nil || kind == magpie.KindNotFound {
+			return err
 		}
 		looked, err := tx.RepoLooked(ctx, t.repo.ID)
 		if err != nil || !t.repo.Monitored || looked && t.repo.Hook != magpie.HookPending {
@@ -392,6 +395,21 @@ func (t task) failed(ctx context.Context, trouble error) error {
 		}
 		return t.firstLook(ctx, tx) // it can be read, so it is swept even without events
 	})
+}
+
+// waitLonger makes syncs leave the hook alone for twice as long as after the last refusal, since ten thousand that are refused
+// with every sync would use up what Bitbucket lets us ask.
+func (t task) waitLonger(ctx context.Context, tx *store.Tx) error {
+	wait, err := tx.HookWait(ctx, t.repo.ID)
+	if err != nil {
+		return err
+	}
+	return tx.SetHookWait(ctx, t.repo.ID, nextWait(wait, t.opts.SyncEvery), t.opts.Now())
+}
+
+// nextWait returns the wait that follows another one: first a sync's interval, then doubled up to waitMost.
+func nextWait(last, syncEvery time.Duration) time.Duration {
+	return max(min(2*last, waitMost), syncEvery)
 }
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -294,12 +294,12 @@ func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
 	})
 }
 
-// settleAll adds a job for each hook that is not known to be as it should, and for some of those that were not checked for
+// settleAll adds a job for each hook that is not known to be as it should, unless it waits after a refusal, and for some of those that were not checked for
 // long, since people delete and change webhooks. Each transaction is short, so that events need not wait to be stored.
 func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error {
 	for after := magpie.RepoID(""); ; {
 		ids, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.RepoID, error) {
-			return tx.ReposToSettle(ctx, id, s.hookPrefix(), after, settleBatch)
+			return tx.ReposToSettle(ctx, id, s.hookPrefix(), after, settleBatch, s.opts.Now())
 		})
 		if err != nil {
 			return err

@@ -43,6 +43,9 @@ func (s *Service) ReplaceToken(ctx context.Context, actor magpie.User, id magpie
 		if err := tx.ForgetRefusals(ctx, id); err != nil {
 			return err
 		}
+		if err := tx.ForgetHookWaits(ctx, id); err != nil { // it may be allowed what the old one was not
+			return err
+		}
 		if _, err := tx.SetIntegrationState(ctx, id, magpie.IntegrationActive, "", s.opts.Now()); err != nil {
 			return err
 		}

@@ -129,11 +129,20 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 	return match, secret, false
 }
 
+// MayStart reports whether Find, given the same, is worth the asking: it looks at the edge where the match would begin.
+func (r *Rule) MayStart(window []byte, at int, head bool) bool {
+	if r.offset < 0 {
+		return true
+	}
+	start := at - r.offset
+	if start <= 0 {
+		return start == 0 && head
+	}
+	return !r.edge || isWord(window[start-1]) != isWord(window[start])
+}
+
 func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
 	start := at - r.offset
-	if r.edge && start > 0 && isWord(window[start-1]) == isWord(window[start]) {
-		return match, secret, false // no need to ask the expression
-	}
 	p := r.compiled()
 	re := p.head
 	switch {

@@ -27,6 +27,11 @@ type Examination struct {
 	Workers int // goroutines; 0 means one a core
 	// Context is how many lines before and after a finding its excerpt shows.
 	Context int
+	// Complete says that the source holds all that its commits lead to, so that whatever stood in a file before has been
+	// scanned. Otherwise that is found out blob by blob, for which each has to be hashed.
+	Complete bool
+	// Whole scans each version of a file whole, whatever it was made from: slower, and the same by definition.
+	Whole bool
 	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
 	Progress *Meter
 	// Grace is how long, after the context has ended, what was found by then is still placed for the partial result.
@@ -74,13 +79,15 @@ type secretKey [sha256.Size]byte
 // Examine finds and places every secret in the source's blobs. The result does not depend on the number of workers.
 // The error is about the source as a whole, or ctx's; objects that can't be read are in the result. With an error comes
 // what was found so far, without places unless Grace allows for them.
-func Examine(ctx context.Context, source git.Source, e Examination) (Result, error) {
+func Examine(ctx context.Context, source git.LineageSource, e Examination) (Result, error) {
 	if e.Progress == nil {
 		e.Progress = new(Meter)
 	}
 	x := &examiner{Examination: e, hits: map[magpie.Hash][]hit{}}
-	report, err := source.Walk(ctx, git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: e.Workers, Progress: e.Progress.objects}, x.visitor)
+	walk := git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: e.Workers, Progress: e.Progress.objects}
+	report, err := source.WalkLineages(ctx, walk, x.visitor)
 	x.skipObjects(report)
+	x.Complete = x.Complete && report.Skipped == 0
 	if err != nil {
 		return x.partial(ctx, source), fmt.Errorf("reading blobs: %w", err)
 	}
@@ -98,7 +105,7 @@ type examiner struct {
 
 	mu     sync.Mutex
 	hits   map[magpie.Hash][]hit
-	read   []map[uint64]struct{} // the beginnings of the ids of all blobs that were scanned, by worker
+	read   []map[uint64]struct{} // the beginnings of the ids of all blobs that were scanned, by worker; not if complete
 	result Result
 }
 
@@ -108,6 +115,9 @@ func brief(id git.ID) uint64 { return binary.BigEndian.Uint64(id.Bytes()) }
 
 // holds reports whether the source holds a blob and it was scanned.
 func (x *examiner) holds(blob magpie.Hash) bool {
+	if x.Complete {
+		return true
+	}
 	id, err := git.ParseID(string(blob))
 	if err != nil {
 		return false
@@ -115,25 +125,37 @@ func (x *examiner) holds(blob magpie.Hash) bool {
 	return slices.ContainsFunc(x.read, func(read map[uint64]struct{}) bool { _, ok := read[brief(id)]; return ok })
 }
 
-// visitor returns the scanning function of one worker.
-func (x *examiner) visitor(int) git.Visitor {
+// visitor returns the scanning function of one worker. Its note on a blob is the trace of the scan, which the scans of
+// the versions that are stored as deltas of the blob go on from.
+func (x *examiner) visitor(int) git.VersionVisitor {
 	scanner, read := x.Engine.NewScanner(), map[uint64]struct{}{}
 	x.mu.Lock()
 	x.read = append(x.read, read)
 	x.mu.Unlock()
-	return func(o git.Object) error {
-		matches := scanner.Scan(o.Data)
-		read[brief(o.ID)] = struct{}{}
+	return func(v *git.Version) (any, error) {
+		trace := x.trace(scanner, v)
+		matches := scanner.Matches(trace, v.Data)
+		if !x.Complete {
+			read[brief(v.ID())] = struct{}{}
+		}
 		x.Progress.Blobs.Add(1)
-		x.Progress.BlobBytes.Add(int64(len(o.Data)))
+		x.Progress.BlobBytes.Add(int64(len(v.Data)))
 		for _, why := range scanner.Skipped() {
-			x.skip(fmt.Sprintf("blob %s: %s", o.ID.Hash(), why))
+			x.skip(fmt.Sprintf("blob %s: %s", v.ID().Hash(), why))
 		}
 		if len(matches) > 0 {
-			x.keep(o, matches, scanner.Covered())
+			x.keep(git.Object{ID: v.ID(), Kind: v.Kind, Data: v.Data}, matches, scanner.Covered())
 		}
-		return nil
+		return trace, nil
 	}
+}
+
+// trace scans a version, from what is known of its base if there is one.
+func (x *examiner) trace(scanner *detect.Scanner, v *git.Version) *detect.Trace {
+	if base, ok := v.Base.(*detect.Trace); ok && !x.Whole {
+		return scanner.Derive(base, v.Data, v.Copies)
+	}
+	return scanner.Trace(v.Data)
 }
 
 // keep copies what the matches of a blob hold, since its bytes are gone after the call.

@@ -20,11 +20,12 @@ func ExamineRepository(ctx context.Context, repository *pack.Repository, e Exami
 		e.Progress = new(Meter)
 	}
 	e.Progress.enter(magpie.PhaseIndexing)
+	absent := repository.Absent()
+	e.Complete = len(absent.Shallow) == 0 && !absent.Partial
 	result, err := Examine(ctx, repository, e)
 	if err != nil {
 		return result, err
 	}
-	absent := repository.Absent()
 	for _, why := range absent.Unread {
 		result.skip(why)
 	}

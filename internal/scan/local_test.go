@@ -37,19 +37,16 @@ type interrupted struct {
 	cancel context.CancelFunc
 }
 
-func (s interrupted) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func(int) git.Visitor) (git.Report, error) {
-	if opts.Kinds != git.KindsOf(git.Blob) {
-		return s.Repository.Walk(ctx, opts, newVisitor)
-	}
+func (s interrupted) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(int) git.VersionVisitor) (git.Report, error) {
 	seen := 0
-	return s.Repository.Walk(ctx, opts, func(worker int) git.Visitor {
+	return s.Repository.WalkLineages(ctx, opts, func(worker int) git.VersionVisitor {
 		visit := newVisitor(worker)
-		return func(o git.Object) error {
+		return func(v *git.Version) (any, error) {
 			if seen++; seen > s.after {
 				s.cancel()
-				return ctx.Err()
+				return nil, ctx.Err()
 			}
-			return visit(o)
+			return visit(v)
 		}
 	})
 }

@@ -54,6 +54,10 @@ const isCurrent = `(r.state <> 'unavailable' AND r.compared_at > 0
 	AND NOT EXISTS (SELECT 1 FROM tip t WHERE t.repo_id = r.id AND t.scanned_at = 0)
 	AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.repo_id = r.id AND d.scanned_at = 0))`
 
+// waitingRepos are the repositories of which something is known that was not scanned.
+const waitingRepos = `(SELECT t.repo_id FROM tip t WHERE t.scanned_at = 0
+	UNION SELECT d.repo_id FROM delivery d WHERE d.scanned_at = 0) waiting`
+
 // coverageOf is what CoverageRepo adds to the columns of the repository r.
 const coverageOf = `p.name, n.base_url,
 	(SELECT count(*) FROM tip t WHERE t.repo_id = r.id AND t.ref NOT LIKE ` + keptTips + `),
@@ -70,14 +74,8 @@ func (tx *Tx) CoverageRepos(ctx context.Context, f PerimeterFilter, cursor strin
 		return CoveragePage{}, err
 	}
 	args := append(f.args(), cursor == "", after[0], after[1], after[2], after[3], limit+1)
-	// The page is cut before anything is counted, so that a page costs what it holds and not what there is.
-	all, err := collect(ctx, tx, readCoverageRepo, `WITH page AS MATERIALIZED (
-			SELECT r.id AS repo_id, n.base_url AS base_url, p.key AS key, r.slug AS slug`+perimeterFrom+`
-				AND r.monitored AND r.state <> 'deleted' AND ($6 OR (n.base_url, p.key, r.slug, r.id) > ($7, $8, $9, $10))
-			ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $11)
-		SELECT `+repoColumns+`, `+coverageOf+`
-		FROM page JOIN repo r ON r.id = page.repo_id JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id
-		ORDER BY page.base_url, page.key, page.slug, page.repo_id`, args...)
+	all, err := collect(ctx, tx, readCoverageRepo, cutBegin+` AND r.monitored AND r.state <> 'deleted'`+cutEnd+
+		`SELECT `+repoColumns+`, `+coverageOf+cutTables, args...)
 	if err != nil || len(all) <= limit {
 		return CoveragePage{Repos: all}, err
 	}
@@ -113,8 +111,12 @@ func (tx *Tx) CoverageRefs(ctx context.Context, repo magpie.RepoID, after string
 
 // CoverageSums adds up the monitored repositories of an integration, or of all if it is empty.
 func (tx *Tx) CoverageSums(ctx context.Context, integration magpie.IntegrationID) (c CoverageSums, err error) {
+	// Current ones are those that could be, without those of which something waits; this sets out from what waits, as
+	// reposBehind does.
 	if err := tx.row(ctx, `SELECT count(*),
-			count(CASE WHEN `+isCurrent+` THEN 1 END),
+			count(CASE WHEN r.state <> 'unavailable' AND r.compared_at > 0 THEN 1 END)
+				- (SELECT count(*) FROM `+waitingRepos+` CROSS JOIN repo b WHERE b.id = waiting.repo_id AND b.monitored
+					AND b.state NOT IN ('deleted', 'unavailable') AND b.compared_at > 0 AND ($1 = '' OR b.integration_id = $1)),
 			count(CASE WHEN r.compared_at = 0 THEN 1 END),
 			count(CASE WHEN r.state = 'unavailable' THEN 1 END),
 			coalesce(min(CASE WHEN r.compared_at > 0 THEN r.compared_at END), 0)

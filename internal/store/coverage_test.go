@@ -72,7 +72,7 @@ func coverageWorld(w *listWorld) (one magpie.Integration, repos map[string]magpi
 func TestCoverage(t *testing.T) {
 	t.Parallel()
 	eachList(t, func(t *testing.T, w *listWorld) {
-		one, _ := coverageWorld(w)
+		one, repos := coverageWorld(w)
 		other := w.repo(w.project(w.integration("https://two.example.com"), "TWO", 2), "service", nil)
 
 		list := func(f store.PerimeterFilter) (all []store.CoverageRepo) {
@@ -129,6 +129,14 @@ func TestCoverage(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"baseline", "kept", "never", "waiting"}, behind); diff != "" {
 			t.Errorf("repositories that are behind (-want +got):\n%s", diff)
+		}
+
+		// What waits in a repository that is not current for another reason counts once.
+		for _, name := range []string{"never", "unreadable", "unmonitored", "waiting"} {
+			w.tip(repos[name].ID, "refs/heads/waits", time.Time{})
+		}
+		if again := query(w, func(tx *store.Tx) (store.CoverageSums, error) { return tx.CoverageSums(w.ctx, one.ID) }); again.Current != 2 {
+			t.Errorf("%d are current, want 2", again.Current)
 		}
 	})
 }

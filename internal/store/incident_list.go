@@ -204,9 +204,14 @@ func listText[T ~string](list []T) string {
 
 // likePattern returns the pattern of a case-insensitive "contains" over lower(column); empty text is "".
 func likePattern(text string) string {
-	text = strings.ToLower(strings.TrimSpace(text))
-	if text == "" {
+	if text = foldText(text); text == "" {
 		return ""
 	}
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+	return "%" + likeEscape(text) + "%"
+}
+
+func foldText(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
+
+func likeEscape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }

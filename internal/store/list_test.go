@@ -229,6 +229,55 @@ func TestIncidentOrders(t *testing.T) {
 	})
 }
 
+// What a text finds is what holds it in "KEY/slug" or a name, whatever the case, in the lists and in the tree alike.
+func TestPerimeterText(t *testing.T) {
+	t.Parallel()
+	eachList(t, func(t *testing.T, w *listWorld) {
+		i := w.integration("https://one.example.com")
+		var repos []magpie.Repo
+		for n, key := range []string{"APP", "MAP", "~ann", "P_1"} {
+			project := w.project(i, key, int64(n))
+			for _, slug := range []string{"app", "map-tool", "p_1", "p-1"} {
+				repos = append(repos, w.repo(project, slug, func(r *magpie.Repo) { r.Name = "The " + slug + ` of 100% a/b/c \\x` }))
+			}
+		}
+		names := map[magpie.ProjectID]string{}
+		for _, p := range query(w, func(tx *store.Tx) ([]magpie.Project, error) { return tx.Projects(w.ctx, i.ID) }) {
+			names[p.ID] = p.Name
+		}
+		for _, text := range []string{
+			"app", "APP", "p/", "/", "/a", "P/App", "p/map", " ap/ma ", "ap//ma", "a/b", "a/b/c", "b/c", "app/app/", "p_1", "P_1/P_1", "_1/p", "~ann/p-",
+			"%", "100%", "_", `\x`, "name of map", "of map/", "nothing", "no/thing",
+		} {
+			want, want2 := []string{}, map[magpie.ProjectID]int64{}
+			for _, r := range repos {
+				folded := strings.ToLower(strings.TrimSpace(text))
+				if slices.ContainsFunc([]string{r.FullName(), r.Name, names[r.ProjectID]}, func(in string) bool { return strings.Contains(strings.ToLower(in), folded) }) {
+					want = append(want, r.FullName())
+					want2[r.ProjectID]++
+				}
+			}
+			slices.Sort(want)
+			f := store.PerimeterFilter{Text: text}
+			got := []string{}
+			for _, r := range query(w, func(tx *store.Tx) (store.PerimeterPage, error) { return tx.PerimeterRepos(w.ctx, f, "", 100) }).Repos {
+				got = append(got, r.FullName())
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%q lists (-want +got):\n%s", text, diff)
+			}
+			got2 := map[magpie.ProjectID]int64{}
+			for _, p := range query(w, func(tx *store.Tx) ([]store.PerimeterNode, error) { return tx.PerimeterTree(w.ctx, f) }) {
+				got2[p.ID] = p.Repos
+			}
+			if diff := cmp.Diff(want2, got2); diff != "" {
+				t.Errorf("%q counts (-want +got):\n%s", text, diff)
+			}
+		}
+	})
+}
+
 func TestPerimeterList(t *testing.T) {
 	t.Parallel()
 	eachList(t, func(t *testing.T, w *listWorld) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 
 	"magpie"
 )
@@ -47,13 +48,19 @@ type PerimeterPage struct {
 	Next  string // the cursor of the next page; empty if this is the last
 }
 
-const perimeterAnyState = ` FROM repo r JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id WHERE
-	($1 = '' OR r.integration_id = $1) AND
-	($2 = '' OR r.project_id = $2) AND
-	($3 = '' OR lower(p.key || '/' || r.slug) LIKE $3 ESCAPE '\' OR lower(r.name) LIKE $3 ESCAPE '\' OR lower(p.name) LIKE $3 ESCAPE '\')`
+// textMatches chooses the repositories r that PerimeterFilter.Text means, by the arguments of textArgs. Projects are matched
+// once each and not with each of their repositories, which is most of the work; "KEY/slug" is matched in two parts, since
+// neither holds a slash.
+const textMatches = `($4 = '' OR lower(r.slug) LIKE $4 ESCAPE '\' OR lower(r.name) LIKE $4 ESCAPE '\'
+	OR r.project_id IN (SELECT tp.id FROM project tp WHERE lower(tp.key) LIKE $4 ESCAPE '\' OR lower(tp.name) LIKE $4 ESCAPE '\')
+	OR ($5 <> '' AND lower(r.slug) LIKE $6 ESCAPE '\' AND r.project_id IN (SELECT tp.id FROM project tp WHERE lower(tp.key) LIKE $5 ESCAPE '\')))`
+
+// The cross joins keep SQLite from looking up a project for each repository.
+const perimeterAnyState = ` FROM integration n CROSS JOIN project p CROSS JOIN repo r WHERE p.integration_id = n.id AND r.project_id = p.id AND
+	($1 = '' OR n.id = $1) AND ($2 = '' OR p.id = $2) AND ($3 = '' OR r.hook_state = $3) AND ` + textMatches
 
 const perimeterFrom = perimeterAnyState + ` AND
-	CASE $4
+	CASE $7
 		WHEN 'monitored' THEN r.monitored AND r.state <> 'deleted'
 		WHEN 'unmonitored' THEN NOT r.monitored AND r.state <> 'deleted'
 		WHEN 'trouble' THEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable')
@@ -64,10 +71,31 @@ const perimeterFrom = perimeterAnyState + ` AND
 			OR EXISTS (SELECT 1 FROM tip t WHERE t.repo_id = r.id AND t.scanned_at = 0)
 			OR EXISTS (SELECT 1 FROM delivery d WHERE d.repo_id = r.id AND d.scanned_at = 0))
 		ELSE r.state <> 'deleted'
-	END AND ($5 = '' OR r.hook_state = $5)`
+	END`
+
+// Between these two stands what a list demands besides the filter. They cut a page out of what is chosen before anything is
+// read or counted of it, so that a page costs what it holds and not what there is.
+const (
+	cutBegin = `WITH page AS MATERIALIZED (
+		SELECT r.id AS repo_id, n.base_url AS base_url, p.key AS key, r.slug AS slug` + perimeterFrom
+	cutEnd = ` AND ($8 OR (n.base_url, p.key, r.slug, r.id) > ($9, $10, $11, $12))
+		ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $13) `
+	cutTables = ` FROM page JOIN repo r ON r.id = page.repo_id JOIN project p ON p.id = r.project_id JOIN integration n ON n.id = r.integration_id
+		ORDER BY page.base_url, page.key, page.slug, page.repo_id`
+)
 
 func (f PerimeterFilter) args() []any {
-	return []any{f.Integration, f.Project, likePattern(f.Text), f.State, f.Hook}
+	return append(append([]any{f.Integration, f.Project, f.Hook}, textArgs(f.Text)...), f.State)
+}
+
+// textArgs returns the patterns for any one name, for the end of a key, and for the beginning of a slug. The latter two are
+// empty unless the text can be a part of "KEY/slug" that holds the slash.
+func textArgs(text string) []any {
+	key, slug := "", ""
+	if before, after, ok := strings.Cut(foldText(text), "/"); ok && !strings.Contains(after, "/") {
+		key, slug = "%"+likeEscape(before), likeEscape(after)+"%"
+	}
+	return []any{likePattern(text), key, slug}
 }
 
 // PerimeterRepos returns at most limit repositories that the filter chooses, by instance, project key and slug, after
@@ -78,11 +106,9 @@ func (tx *Tx) PerimeterRepos(ctx context.Context, f PerimeterFilter, cursor stri
 		return PerimeterPage{}, err
 	}
 	args := append(f.args(), cursor == "", after[0], after[1], after[2], after[3], limit+1)
-	all, err := collect(ctx, tx, readPerimeterRepo, `SELECT `+repoColumns+`, p.name, p.personal, n.base_url,
+	all, err := collect(ctx, tx, readPerimeterRepo, cutBegin+cutEnd+`SELECT `+repoColumns+`, p.name, p.personal, n.base_url,
 		(SELECT count(DISTINCT o.incident_id) FROM occurrence o JOIN incident i ON i.id = o.incident_id
-			WHERE o.repo_id = r.id AND i.status IN ('triggered', 'assigned'))`+perimeterFrom+`
-		AND ($6 OR (n.base_url, p.key, r.slug, r.id) > ($7, $8, $9, $10))
-		ORDER BY n.base_url, p.key, r.slug, r.id LIMIT $11`, args...)
+			WHERE o.repo_id = r.id AND i.status IN ('triggered', 'assigned'))`+cutTables, args...)
 	if err != nil || len(all) <= limit {
 		return PerimeterPage{Repos: all}, err
 	}
@@ -100,7 +126,7 @@ func (tx *Tx) PerimeterStates(ctx context.Context, f PerimeterFilter) (map[Perim
 		count(CASE WHEN r.monitored AND r.state <> 'deleted' THEN 1 END),
 		count(CASE WHEN r.monitored AND (r.hook_state = 'failed' OR r.history = 'failed' OR r.state = 'unavailable') THEN 1 END),
 		count(CASE WHEN r.monitored AND (r.hook_state = 'pending' OR r.history = 'pending') THEN 1 END),
-		count(CASE WHEN r.state = 'deleted' THEN 1 END)`+perimeterAnyState, f.Integration, f.Project, likePattern(f.Text)).
+		count(CASE WHEN r.state = 'deleted' THEN 1 END)`+perimeterAnyState, f.args()[:6]...).
 		Scan(&all, &monitored, &trouble, &pending, &deleted)
 	return map[PerimeterState]int64{
 		PerimeterAll: all, PerimeterMonitored: monitored, PerimeterUnmonitored: all - monitored, PerimeterTrouble: trouble,

@@ -149,6 +149,47 @@ func TestOpenIncidentsOfProjects(t *testing.T) {
 	})
 }
 
+// An integration counts what is open in its own repositories, whatever others there are or were.
+func TestOpenIncidentsOfIntegrations(t *testing.T) {
+	storetest.Each(t, nil, func(t *testing.T, db *store.DB, _ *queue.Engine) {
+		one, two := sampleIntegration("https://one.example"), sampleIntegration("https://two.example")
+		want := func(when string, i magpie.Integration, n int64) {
+			t.Helper()
+			got, err := store.Query(t.Context(), db, func(tx *store.Tx) (int64, error) { return tx.OpenIncidentsOf(t.Context(), i.ID) })
+			if err != nil || got != n {
+				t.Errorf("%s: %s has %d open incidents, want %d (%v)", when, i.BaseURL, got, n, err)
+			}
+		}
+		put := func(n int, repos ...magpie.Repo) {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				v := magpie.Incident{ID: store.NewID[magpie.IncidentID](), Number: int64(n), Status: magpie.IncidentTriggered, Severity: magpie.SeverityLow}
+				if err := tx.AddIncident(ctx, v, fmt.Sprint("f", n), []byte("s")); err != nil {
+					return err
+				}
+				for _, r := range repos {
+					o := magpie.Occurrence{ID: store.NewID[magpie.OccurrenceID](), IncidentID: v.ID, RepoID: r.ID, File: "x"}
+					if _, err := tx.AddOccurrence(ctx, o, []byte("s")); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertIntegration(ctx, one, []byte("x")) })
+		a := treeRepo(t, db, one, 1, "a", nil)
+		put(1, a)
+		want("alone", one, 1)
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertIntegration(ctx, two, []byte("x")) })
+		b := treeRepo(t, db, two, 1, "b", nil)
+		put(2, b)
+		put(3, a, b)
+		want("both", one, 2)
+		want("both", two, 2)
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteIntegration(ctx, two.ID) })
+		want("one is left", one, 2)
+	})
+}
+
 func TestRemovedIntegrations(t *testing.T) {
 	storetest.Each(t, nil, func(t *testing.T, db *store.DB, _ *queue.Engine) {
 		write(t, db, func(ctx context.Context, tx *store.Tx) error {

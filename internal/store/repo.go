@@ -73,17 +73,38 @@ func (tx *Tx) SetRepoMonitored(ctx context.Context, id magpie.RepoID, monitored 
 	if monitored {
 		hook = magpie.HookPending
 	}
-	n, err := tx.exec(ctx, `UPDATE repo SET monitored = $2, hook_state = $3, hook_reason = ''
+	n, err := tx.exec(ctx, `UPDATE repo SET monitored = $2, hook_state = $3, hook_reason = '', hook_wait = 0, hook_retry_at = 0
 		WHERE id = $1 AND monitored <> $2`, id, monitored, hook)
 	return n > 0, err
 }
 
 // SetRepoHook stores the state of a repository's hook as settled for a repository that is, or is not, monitored. It reports
-// false, and stores nothing, if that is no longer what it is.
+// false, and stores nothing, if that is no longer what it is. Without a reason there was no trouble, and none is waited out.
 func (tx *Tx) SetRepoHook(ctx context.Context, id magpie.RepoID, monitored bool, state magpie.HookState, reason string) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE repo SET hook_state = $3, hook_reason = $4 WHERE id = $1 AND monitored = $2`,
+	n, err := tx.exec(ctx, `UPDATE repo SET hook_state = $3, hook_reason = $4,
+			hook_wait = CASE WHEN $4 = '' THEN 0 ELSE hook_wait END, hook_retry_at = CASE WHEN $4 = '' THEN 0 ELSE hook_retry_at END
+		WHERE id = $1 AND monitored = $2`,
 		id, monitored, state, reason)
 	return n > 0, err
+}
+
+// HookWait returns for how long a repository's webhook waits since it was last refused; zero if it was not.
+func (tx *Tx) HookWait(ctx context.Context, id magpie.RepoID) (time.Duration, error) {
+	var wait int64
+	err := tx.row(ctx, `SELECT hook_wait FROM repo WHERE id = $1`, id).Scan(&wait)
+	return time.Duration(wait) * time.Microsecond, err
+}
+
+// SetHookWait stores that no sync shall try a repository's webhook again before a wait from now is over.
+func (tx *Tx) SetHookWait(ctx context.Context, id magpie.RepoID, wait time.Duration, now time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET hook_wait = $2, hook_retry_at = $3 WHERE id = $1`, id, wait.Microseconds(), micros(now.Add(wait)))
+	return err
+}
+
+// ForgetHookWaits makes the next sync try each refused webhook of an integration again.
+func (tx *Tx) ForgetHookWaits(ctx context.Context, id magpie.IntegrationID) error {
+	_, err := tx.exec(ctx, `UPDATE repo SET hook_wait = 0, hook_retry_at = 0 WHERE integration_id = $1 AND hook_retry_at > 0`, id)
+	return err
 }
 
 // SetRepoHistory stores how far the scan of a repository's past is.
@@ -141,14 +162,14 @@ func (tx *Tx) RepoLooked(ctx context.Context, id magpie.RepoID) (looked bool, er
 
 // ReposToSettle returns the ids above after, in order, of an integration's repositories whose hook is not as it should be as
 // far as is known: wanted and not installed, installed under an address that does not start with prefix, or left over on
-// a repository that is not monitored.
-func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, after magpie.RepoID, limit int) ([]magpie.RepoID, error) {
+// a repository that is not monitored. Those that wait at the time of now, since they were refused, are left out.
+func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, after magpie.RepoID, limit int, now time.Time) ([]magpie.RepoID, error) {
 	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r LEFT JOIN hook h ON h.repo_id = r.id
-		WHERE r.integration_id = $1 AND r.id > $2 AND (
+		WHERE r.integration_id = $1 AND r.id > $2 AND r.hook_retry_at <= $5 AND (
 			r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL OR h.url <> $3 || h.id)
 			OR r.monitored AND r.state = 'archived' AND r.hook_state = 'pending'
 			OR NOT r.monitored AND h.id IS NOT NULL AND r.state <> 'deleted')
-		ORDER BY r.id LIMIT $4`, id, after, prefix, limit)
+		ORDER BY r.id LIMIT $4`, id, after, prefix, limit, micros(now))
 }
 
 // ReposToCheck returns the ids of an integration's repositories whose installed hook was last seen, or heard of by an

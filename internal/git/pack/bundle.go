@@ -189,6 +189,11 @@ func (b *Bundle) Filter() string { return b.header.filter }
 // Walk implements git.Source. Objects that are stored as differences from others that are not in the bundle are reported
 // as skipped.
 func (b *Bundle) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.Visitor) (git.Report, error) {
+	return b.WalkLineages(ctx, opts, distinct(newVisitor))
+}
+
+// WalkLineages implements git.LineageSource, as Walk does git.Source.
+func (b *Bundle) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
 	g, err := b.pack.prepare(ctx)
 	if err != nil {
 		return git.Report{}, err

@@ -1,6 +1,10 @@
 package pack
 
-import "errors"
+import (
+	"errors"
+
+	"magpie"
+)
 
 // The ways in which a delta can be wrong.
 var (
@@ -97,8 +101,10 @@ func copyOp(ops []byte) (off, size int64, n int) {
 	return off, size, n
 }
 
-// applyDelta carries out instructions that checkDelta has passed, appending to dst.
-func applyDelta(dst, base, ops []byte) []byte {
+// applyDelta carries out instructions that checkDelta has passed, appending to dst, which is empty. It appends to copies
+// what was copied from base; copies that lie together in both are one.
+func applyDelta(dst, base, ops []byte, copies []magpie.Copy) ([]byte, []magpie.Copy) {
+	last := magpie.Copy{Len: -1}
 	for len(ops) > 0 {
 		if ops[0]&0x80 == 0 {
 			n := 1 + int(ops[0])
@@ -107,8 +113,21 @@ func applyDelta(dst, base, ops []byte) []byte {
 			continue
 		}
 		off, size, n := copyOp(ops)
-		dst = append(dst, base[off:off+size]...)
 		ops = ops[n:]
+		c := magpie.Copy{From: int(off), To: len(dst), Len: int(size)}
+		dst = append(dst, base[off:off+size]...)
+		switch {
+		case last.Len >= 0 && last.From+last.Len == c.From && last.To+last.Len == c.To:
+			last.Len += c.Len
+		case last.Len >= 0:
+			copies = append(copies, last)
+			last = c
+		default:
+			last = c
+		}
 	}
-	return dst
+	if last.Len >= 0 {
+		copies = append(copies, last)
+	}
+	return dst, copies
 }

@@ -23,7 +23,7 @@ func FuzzDelta(f *testing.F) {
 		if err != nil || baseSize != int64(len(base)) || checkDelta(ops, baseSize, size) != nil || size > 1<<24 {
 			return
 		}
-		if got := applyDelta(make([]byte, 0, size), base, ops); int64(len(got)) != size {
+		if got, _ := applyDelta(make([]byte, 0, size), base, ops, nil); int64(len(got)) != size {
 			t.Errorf("got %d bytes, want %d", len(got), size)
 		}
 	})
@@ -95,7 +95,9 @@ func FuzzIdx(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run := newRun(context.Background(), git.WalkOptions{Workers: 1}, func(int) git.Visitor { return func(git.Object) error { return nil } })
+		run := newRun(context.Background(), git.WalkOptions{Workers: 1}, func(int) git.VersionVisitor {
+			return func(*git.Version) (any, error) { return nil, nil }
+		})
 		run.walkPack(p, g)
 		if _, err := run.finish(); err != nil {
 			t.Fatal(err)

@@ -88,3 +88,29 @@ func readBase(r io.ByteReader, format git.Format) (git.ID, error) {
 	}
 	return git.IDFromBytes(raw[:format.Size()]), nil
 }
+
+// headerLength returns the length of the header at the start of b, or len(b) if it does not end there. What readHeader
+// refuses may pass.
+func headerLength(b []byte, format git.Format) int {
+	n := varintLength(b)
+	if len(b) == 0 || n == len(b) {
+		return len(b)
+	}
+	switch b[0] >> 4 & 7 {
+	case typeOfsDelta:
+		n += varintLength(b[n:])
+	case typeRefDelta:
+		n += format.Size()
+	}
+	return min(n, len(b))
+}
+
+// varintLength returns the length of the number at the start of b, whose last byte is the first without the high bit.
+func varintLength(b []byte) int {
+	for i, c := range b {
+		if c&0x80 == 0 {
+			return i + 1
+		}
+	}
+	return len(b)
+}

@@ -13,6 +13,7 @@ import (
 
 	"magpie"
 	"magpie/internal/git"
+	"magpie/internal/inflate"
 )
 
 // entry is what is kept in memory of each object of a pack.
@@ -72,9 +73,14 @@ type scanner struct {
 	br     *bufio.Reader
 	format git.Format
 	limits Limits
+	fast   inflate.Decoder
 	zr     io.ReadCloser // reused between entries
 	buf    []byte        // receives what is inflated, to be dropped
 }
+
+// oneShot is the largest expanded size of an entry that is expanded in one go while a pack arrives. Such an entry's packed
+// form fits into the buffer twice, so that it can be looked at as a whole.
+const oneShot = 256 << 10
 
 // offset returns how many bytes of the pack have been consumed.
 func (s *scanner) offset() int64 { return s.in.read - int64(s.br.Buffered()) }
@@ -82,7 +88,7 @@ func (s *scanner) offset() int64 { return s.in.read - int64(s.br.Buffered()) }
 // scanIndex reads the pack in from start to end, inflating each entry to find the next, and checks everything that can
 // be checked on the way: header, count, sizes, zlib checksums, trailer, and that nothing follows.
 func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, progress func(bytes, done, total int64)) (*index, error) {
-	s := &scanner{in: in, br: bufio.NewReaderSize(in, 64<<10), format: format, limits: limits, buf: make([]byte, 32<<10)}
+	s := &scanner{in: in, br: bufio.NewReaderSize(in, 4*oneShot), format: format, limits: limits, buf: make([]byte, oneShot+inflate.Slack)}
 	count, err := s.start()
 	if err != nil {
 		return nil, s.fail(-1, err)
@@ -134,6 +140,38 @@ func (s *scanner) entry(ctx context.Context, x *index) error {
 	if err != nil {
 		return formatError(err)
 	}
+	if !s.inOneGo(h.size) {
+		if err := s.piecewise(ctx, h); err != nil {
+			return err
+		}
+	}
+	x.add(off, h)
+	return nil
+}
+
+// inOneGo expands the entry of size bytes whose stream begins here, and reports whether it could. If not, nothing was
+// consumed. Its checksum is not looked at, since the pack's own covers it.
+func (s *scanner) inOneGo(size int64) bool {
+	if size > oneShot {
+		return false
+	}
+	for _, want := range [...]int{s.br.Buffered(), int(size + size>>8 + 64)} {
+		packed, _ := s.br.Peek(want) // fewer bytes at the end of the stream
+		taken, err := s.fast.Zlib(s.buf[:size], packed)
+		if err == nil {
+			_, err = s.br.Discard(taken)
+			return err == nil
+		}
+		if !errors.Is(err, inflate.ErrInput) {
+			return false
+		}
+	}
+	return false
+}
+
+// piecewise expands the entry with header h whose stream begins here by the general decoder.
+func (s *scanner) piecewise(ctx context.Context, h header) error {
+	var err error
 	if s.zr == nil {
 		s.zr, err = zlib.NewReader(s.br)
 	} else {
@@ -162,7 +200,6 @@ func (s *scanner) entry(ctx context.Context, x *index) error {
 	if n != h.size {
 		return fmt.Errorf("%w: data inflates to %d bytes, not the %d announced", ErrFormat, n, h.size)
 	}
-	x.add(off, h)
 	return nil
 }
 

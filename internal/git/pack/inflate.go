@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zlib"
 
 	"magpie/internal/git"
+	"magpie/internal/inflate"
 )
 
 // readWhole is the largest packed size of an object that is read in one go instead of streamed.
@@ -24,7 +25,55 @@ var (
 	errInflateRatio = errors.New("size announced is more than the packed data can hold")
 )
 
-// inflater expands entries of packs into memory. It is not safe for concurrent use.
+// reader expands the entries of a pack. It is not safe for concurrent use.
+type reader struct {
+	pack   *packFile
+	packed []byte
+	fast   inflate.Decoder
+	slow   inflater
+}
+
+// read expands the entry that lies at off and ends before end, which must make exactly len(dst) bytes. Of dst's capacity
+// beyond that it may use inflate.Slack bytes.
+func (r *reader) read(dst []byte, off, end int64) error {
+	if n := end - off; n <= readWhole {
+		if int64(cap(r.packed)) < n {
+			r.packed = make([]byte, 1<<bits.Len64(uint64(n)))
+		}
+		packed := r.packed[:n]
+		if got, err := r.pack.r.ReadAt(packed, off); got < len(packed) {
+			return err
+		}
+		if body := packed[headerLength(packed, r.pack.format):]; len(body) < len(packed) {
+			taken, err := r.fast.Zlib(dst, body)
+			if err == nil && (r.pack.checked || inflate.Adler32(dst, body, taken)) {
+				return nil
+			}
+		}
+	}
+	// It is large, unusual or damaged: the general decoder copes, or says what is wrong.
+	if err := r.slow.open(r.pack.r, off, end, r.pack.format); err != nil {
+		return err
+	}
+	return r.slow.fill(dst)
+}
+
+// copyTo expands the entry that lies at off and ends before end, of size bytes, piece by piece.
+func (r *reader) copyTo(w io.Writer, size, off, end int64) error {
+	if err := r.slow.open(r.pack.r, off, end, r.pack.format); err != nil {
+		return err
+	}
+	n, err := io.Copy(w, io.LimitReader(r.slow.zr, size))
+	if err == nil && n != size {
+		err = errInflateShort
+	}
+	if err != nil {
+		return err
+	}
+	return r.slow.done()
+}
+
+// inflater expands zlib streams of any length by a general decoder. It is not safe for concurrent use.
 type inflater struct {
 	packed []byte
 	mem    bytes.Reader

@@ -87,7 +87,7 @@ var (
 )
 
 // read hands one object out. The error ends the walk.
-func (l *looseReader) read(file looseFile, visit git.Visitor) error {
+func (l *looseReader) read(file looseFile, visit git.VersionVisitor) error {
 	path := filepath.Join(file.dir, file.name)
 	id, err := file.id()
 	if err != nil {
@@ -148,7 +148,7 @@ func (l *looseReader) open(f io.Reader) (git.Kind, int64, error) {
 
 // hand reads the content and gives it to the visitor. The buffer grows with what is really there, not with what the
 // header says.
-func (l *looseReader) hand(id git.ID, kind git.Kind, size int64, visit git.Visitor) error {
+func (l *looseReader) hand(id git.ID, kind git.Kind, size int64, visit git.VersionVisitor) error {
 	data := bytes.NewBuffer(l.buf[:0])
 	n, err := io.Copy(data, io.LimitReader(&l.head, size+1))
 	if err == nil && n != size {
@@ -159,14 +159,14 @@ func (l *looseReader) hand(id git.ID, kind git.Kind, size int64, visit git.Visit
 		return nil
 	}
 	l.buf = data.Bytes()
-	named := id
-	if id = l.hasher.Sum(kind, l.buf); id != named {
-		l.run.skip(&git.ObjectError{ID: named, Kind: kind, Size: size, Offset: -1, Reason: git.ReasonCorrupt, Err: errLooseName})
+	v := git.NewVersion(kind, l.buf, l.hasher)
+	if v.ID() != id {
+		l.run.skip(&git.ObjectError{ID: id, Kind: kind, Size: size, Offset: -1, Reason: git.ReasonCorrupt, Err: errLooseName})
 	}
-	if !l.run.seen.add(id) {
-		return nil
+	note, err := visit(&v)
+	if note != any(repeated{}) {
+		l.objects++
+		l.bytes += size
 	}
-	l.objects++
-	l.bytes += size
-	return visit(git.Object{ID: id, Kind: kind, Data: l.buf})
+	return err
 }

@@ -190,6 +190,11 @@ func (r *Repository) Absent() Absence { return r.absent }
 // Walk implements git.Source. Objects that are stored several times are handed out once. A pack or directory that can't
 // be read at all counts as one skipped object.
 func (r *Repository) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.Visitor) (git.Report, error) {
+	return r.WalkLineages(ctx, opts, distinct(newVisitor))
+}
+
+// WalkLineages implements git.LineageSource, as Walk does git.Source.
+func (r *Repository) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
 	run := newRun(ctx, opts, newVisitor)
 	loose, unlisted := r.looseFiles()
 	run.total.Store(int64(len(loose)))

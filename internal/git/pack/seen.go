@@ -26,3 +26,21 @@ func (s *idSet) add(id git.ID) bool {
 	shard.ids[id] = struct{}{}
 	return len(shard.ids) > before
 }
+
+// repeated is the note on an object that was handed out before, which does not count.
+type repeated struct{}
+
+// distinct makes visitors of objects into visitors of versions that call them once for each object.
+func distinct(newVisitor func(int) git.Visitor) func(int) git.VersionVisitor {
+	seen := new(idSet)
+	return func(worker int) git.VersionVisitor {
+		visit := newVisitor(worker)
+		return func(v *git.Version) (any, error) {
+			id := v.ID()
+			if !seen.add(id) {
+				return repeated{}, nil
+			}
+			return nil, visit(git.Object{ID: id, Kind: v.Kind, Data: v.Data})
+		}
+	}
+}

@@ -45,10 +45,9 @@ func Spool(ctx context.Context, r io.Reader, dir string, format git.Format, limi
 		_ = f.Close()
 		return nil, err
 	}
-	return &Spooled{
-		file: f, size: in.read, format: format,
-		pack: newPackFile(f, x, format, limits),
-	}, nil
+	p := newPackFile(f, x, format, limits)
+	p.checked = true
+	return &Spooled{file: f, size: in.read, format: format, pack: p}, nil
 }
 
 // Close gives the disk space back. It must not be called during a walk.

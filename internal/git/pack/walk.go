@@ -22,6 +22,8 @@ type packFile struct {
 	index  *index
 	format git.Format
 	limits Limits
+	// checked says that the whole pack was found to match its trailer, so that the checksums of entries add nothing.
+	checked bool
 
 	mu    sync.Mutex
 	graph *graph // nil until a walk needed it
@@ -45,7 +47,9 @@ func (p *packFile) prepare(ctx context.Context) (*graph, error) {
 		return g, nil
 	}
 	pending := newPending(p.index)
-	run := newRun(ctx, git.WalkOptions{Workers: 1}, func(int) git.Visitor { return func(git.Object) error { return nil } })
+	run := newRun(ctx, git.WalkOptions{Workers: 1}, func(int) git.VersionVisitor {
+		return func(*git.Version) (any, error) { return nil, nil }
+	})
 	run.pending = pending
 	run.walkPack(p, g)
 	if err := run.failure(); err != nil {
@@ -88,6 +92,11 @@ func (p *packFile) budget() int64 {
 // Walk implements git.Source. Which objects were skipped is the same for every walk, unless the expansion limit was
 // reached. Objects whose kind could not be found out are reported whatever kinds are asked for.
 func (s *Spooled) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.Visitor) (git.Report, error) {
+	return s.WalkLineages(ctx, opts, distinct(newVisitor))
+}
+
+// WalkLineages implements git.LineageSource, as Walk does git.Source.
+func (s *Spooled) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
 	g, err := s.pack.prepare(ctx)
 	if err != nil {
 		return git.Report{}, err
@@ -102,8 +111,7 @@ func (s *Spooled) Walk(ctx context.Context, opts git.WalkOptions, newVisitor fun
 type run struct {
 	ctx      context.Context
 	opts     git.WalkOptions
-	visitors []git.Visitor
-	seen     idSet
+	visitors []git.VersionVisitor
 	pending  *pending // only while bases named by id are searched
 	stop     atomic.Bool
 	total    atomic.Int64
@@ -119,7 +127,7 @@ type run struct {
 // bigObject is the size in bytes from which objects are expanded by one worker at a time.
 const bigObject = 32 << 20
 
-func newRun(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.Visitor) *run {
+func newRun(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) *run {
 	if opts.Workers <= 0 {
 		opts.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -184,23 +192,22 @@ func (r *run) count(objects, bytes, done int64) {
 
 // walkPack goes through one pack with all visitors and returns when all are done.
 func (r *run) walkPack(p *packFile, g *graph) {
-	var next, spent atomic.Int64
+	roots := make([]int32, 0, len(g.roots))
+	for _, root := range g.roots {
+		if r.opts.Kinds.Has(git.Kind(p.index.entries[root].typ)) {
+			roots = append(roots, root)
+		}
+	}
+	var spent atomic.Int64
+	crew := newCrew(roots, len(r.visitors))
 	var wg sync.WaitGroup
 	for i := range r.visitors {
 		wg.Go(func() {
-			w := newWorker(r, i, p, g, &spent)
+			w := newWorker(r, i, p, g, crew, &spent)
 			defer w.flush()
-			for !r.stop.Load() {
-				n := next.Add(1) - 1
-				if n >= int64(len(g.roots)) {
-					return
-				}
-				if !r.opts.Kinds.Has(git.Kind(p.index.entries[g.roots[n]].typ)) {
-					continue
-				}
-				if err := w.tree(g.roots[n]); err != nil {
-					r.fail(err)
-				}
+			if err := w.work(); err != nil {
+				r.fail(err)
+				crew.end()
 			}
 		})
 	}

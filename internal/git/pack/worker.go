@@ -2,23 +2,27 @@ package pack
 
 import (
 	"fmt"
-	"io"
 	"sync/atomic"
 
+	"magpie"
 	"magpie/internal/git"
+	"magpie/internal/inflate"
 )
 
 // worker expands the delta trees of one pack for one visitor.
 type worker struct {
 	run     *run
-	visit   git.Visitor
+	visit   git.VersionVisitor
 	pack    *packFile
 	graph   *graph
+	crew    *crew
 	spent   *atomic.Int64 // bytes expanded by all workers
 	hasher  *git.Hasher
-	inflate inflater
+	reader  reader
 	buffers buffers
-	holding bool // the run's lock for big objects
+	copies  []magpie.Copy // of the object that was expanded last
+	version git.Version   // that is handed out
+	holding bool          // the run's lock for big objects
 
 	stack    []frame
 	low      int   // frames below this one have no bytes
@@ -33,13 +37,16 @@ type frame struct {
 	entry int32
 	kids  []int32 // that are still to be expanded
 	data  []byte  // nil if it is not needed any more, or was dropped to save memory
+	note  any     // what the visitor returned for it
+	// shared says that other workers may use data as well, so that it is never to be reused.
+	shared bool
 }
 
-func newWorker(r *run, i int, p *packFile, g *graph, spent *atomic.Int64) *worker {
+func newWorker(r *run, i int, p *packFile, g *graph, crew *crew, spent *atomic.Int64) *worker {
 	return &worker{
-		run: r, visit: r.visitors[i], pack: p, graph: g, spent: spent,
-		hasher: git.NewHasher(p.format),
-		share:  p.limits.MaxRetained / int64(r.opts.Workers),
+		run: r, visit: r.visitors[i], pack: p, graph: g, crew: crew, spent: spent,
+		hasher: git.NewHasher(p.format), reader: reader{pack: p},
+		share: p.limits.MaxRetained / int64(r.opts.Workers),
 	}
 }
 
@@ -49,17 +56,49 @@ func (w *worker) flush() {
 	w.objects, w.bytes, w.done = 0, 0, 0
 }
 
-// tree expands an entry that is no delta and, depth first, everything that is built from it. The error ends the walk.
+// work expands trees, or parts of them, until there are none left. The error ends the walk.
+func (w *worker) work() error {
+	for {
+		root, p, ok := w.crew.take()
+		if !ok || w.run.stop.Load() {
+			return nil
+		}
+		var err error
+		if p != nil {
+			err = w.part(p)
+		} else {
+			err = w.tree(root)
+		}
+		w.letGo()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// tree expands an entry that is no delta and, depth first, everything that is built from it.
 func (w *worker) tree(root int32) error {
-	defer w.letGo()
 	kind := git.Kind(w.pack.index.entries[root].typ)
 	data, skip := w.expandRoot(root)
 	if skip != nil {
 		return w.skip(root, kind, skip)
 	}
-	if err := w.hand(root, kind, data); err != nil {
+	if err := w.hand(root, git.NewVersion(kind, data, w.hasher)); err != nil {
 		return err
 	}
+	return w.descend(kind)
+}
+
+// part does the same for a part of a tree that another worker has begun.
+func (w *worker) part(p part) error {
+	w.stack = append(w.stack, p...)
+	w.retained += int64(cap(w.stack[len(p)-1].data))
+	w.low = len(p) - 1
+	return w.descend(git.Kind(w.pack.index.entries[p[0].entry].typ))
+}
+
+// descend expands everything that is built from the objects on the stack.
+func (w *worker) descend(kind git.Kind) error {
 	for len(w.stack) > 0 {
 		top := &w.stack[len(w.stack)-1]
 		if len(top.kids) == 0 {
@@ -67,11 +106,37 @@ func (w *worker) tree(root int32) error {
 			w.stack = w.stack[:len(w.stack)-1]
 			continue
 		}
+		if w.crew.hungry.Load() > 0 {
+			w.giveAway()
+		}
 		if err := w.child(top, kind); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// giveAway gives half of the children of the lowest object that has any left to a worker that has nothing to do.
+func (w *worker) giveAway() {
+	for i := range w.stack {
+		f := &w.stack[i]
+		if len(f.kids) == 0 {
+			continue
+		}
+		half := len(f.kids) / 2
+		if i == len(w.stack)-1 && half == 0 {
+			return // it is all that is left for us
+		}
+		p := make(part, i+1)
+		for k := range i {
+			p[k] = frame{entry: w.stack[k].entry}
+		}
+		f.shared = f.data != nil
+		p[i] = frame{entry: f.entry, kids: f.kids[half:], data: f.data, note: f.note, shared: f.shared}
+		f.kids = f.kids[:half]
+		w.crew.give(p)
+		return
+	}
 }
 
 // child expands the next of top's children and puts it onto the stack.
@@ -88,17 +153,20 @@ func (w *worker) child(top *frame, kind git.Kind) error {
 		}
 	}
 	data, skip := w.expandDelta(kid, top.data)
+	note := top.note
 	if len(top.kids) == 0 {
 		w.drop(top)
 	}
 	if skip != nil {
 		return w.skip(kid, kind, skip)
 	}
-	return w.hand(kid, kind, data)
+	v := git.NewVersion(kind, data, w.hasher)
+	v.Base, v.Copies = note, w.copies
+	return w.hand(kid, v)
 }
 
 // hand gives an object to the visitor and puts it onto the stack, from where its deltas are expanded.
-func (w *worker) hand(i int32, kind git.Kind, data []byte) error {
+func (w *worker) hand(i int32, v git.Version) error {
 	if w.done++; w.done&511 == 0 {
 		w.flush()
 		if err := w.run.ctx.Err(); err != nil {
@@ -108,24 +176,25 @@ func (w *worker) hand(i int32, kind git.Kind, data []byte) error {
 			return errStopped
 		}
 	}
-	id := w.hasher.Sum(kind, data)
 	kids := w.graph.children(i)
 	if w.run.pending != nil {
-		kids = append(append([]int32(nil), kids...), w.run.pending.claim(id, i)...)
+		kids = append(append([]int32(nil), kids...), w.run.pending.claim(v.ID(), i)...)
 	}
-	if w.run.seen.add(id) {
+	w.version = v
+	note, err := w.visit(&w.version)
+	if err != nil {
+		return err
+	}
+	if note != any(repeated{}) {
 		w.objects++
-		w.bytes += int64(len(data))
-		if err := w.visit(git.Object{ID: id, Kind: kind, Data: data}); err != nil {
-			return err
-		}
+		w.bytes += int64(len(v.Data))
 	}
 	if len(kids) == 0 {
-		w.buffers.put(data)
+		w.buffers.put(v.Data)
 		return nil
 	}
-	w.stack = append(w.stack, frame{entry: i, kids: kids, data: data})
-	w.retained += int64(cap(data))
+	w.stack = append(w.stack, frame{entry: i, kids: kids, data: v.Data, note: note})
+	w.retained += int64(cap(v.Data))
 	w.evict()
 	return nil
 }
@@ -136,7 +205,9 @@ func (w *worker) drop(f *frame) {
 		return
 	}
 	w.retained -= int64(cap(f.data))
-	w.buffers.put(f.data)
+	if !f.shared {
+		w.buffers.put(f.data)
+	}
 	f.data = nil
 }
 
@@ -174,7 +245,7 @@ func (w *worker) rebuild() *git.ObjectError {
 		}
 		data, owned = next, true
 	}
-	w.stack[top].data = data
+	w.stack[top].data, w.stack[top].shared = data, false
 	w.retained += int64(cap(data))
 	w.low = min(w.low, top)
 	return nil
@@ -219,12 +290,8 @@ func (w *worker) inflated(i int32, e entry) ([]byte, *git.ObjectError) {
 	if skip := w.spend(e.size); skip != nil {
 		return nil, skip
 	}
-	buf := w.buffers.get(e.size)[:e.size]
-	err := w.inflate.open(w.pack.r, e.off, end, w.pack.format)
-	if err == nil {
-		err = w.inflate.fill(buf)
-	}
-	if err != nil {
+	buf := w.buffers.get(e.size + inflate.Slack)[:e.size]
+	if err := w.reader.read(buf, e.off, end); err != nil {
 		w.buffers.put(buf)
 		return nil, &git.ObjectError{Size: e.size, Reason: git.ReasonCorrupt, Err: err}
 	}
@@ -259,7 +326,9 @@ func (w *worker) expandDelta(i int32, base []byte) ([]byte, *git.ObjectError) {
 	if skip := w.spend(size); skip != nil {
 		return nil, skip
 	}
-	return applyDelta(w.buffers.get(size), base, ops), nil
+	var data []byte
+	data, w.copies = applyDelta(w.buffers.get(size), base, ops, w.copies[:0])
+	return data, nil
 }
 
 // spend takes n bytes from what the walk may expand, and makes workers with big objects take turns.
@@ -294,12 +363,8 @@ func (w *worker) tooLarge(i int32, e entry) *git.ObjectError {
 	if w.run.pending != nil || w.spend(e.size) != nil {
 		return skip
 	}
-	if skip.Err = w.inflate.open(w.pack.r, e.off, w.pack.end(i), w.pack.format); skip.Err != nil {
-		return skip
-	}
 	w.hasher.Start(git.Kind(e.typ), e.size)
-	n, err := io.Copy(w.hasher, io.LimitReader(w.inflate.zr, e.size))
-	if err == nil && n == e.size && w.inflate.done() == nil {
+	if skip.Err = w.reader.copyTo(w.hasher, e.size, e.off, w.pack.end(i)); skip.Err == nil {
 		skip.ID = w.hasher.Finish()
 	}
 	return skip

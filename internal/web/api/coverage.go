@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -12,6 +11,7 @@ import (
 	"magpie/internal/access"
 	"magpie/internal/report"
 	"magpie/internal/store"
+	"magpie/internal/web/patient"
 )
 
 // coverage adds the operations about how far everything was scanned, and about the sweeps that compare it.
@@ -115,13 +115,6 @@ func (s *server) startSweep(ctx context.Context, user magpie.User, _ *struct{}) 
 	return nothing{}, s.Perimeter.SweepNow(ctx, user)
 }
 
-// How long a reader may take for each part of a stream, and for all of it. Between two parts nothing is held but the
-// connection.
-const (
-	streamPatience = time.Minute
-	streamLongest  = time.Hour
-)
-
 // addStream registers an operation whose answer is written while it is made. An answer that can't be finished is cut off, so that
 // nobody takes it for the whole.
 func addStream[I any](s *server, op operation, contentType string, handle func(ctx context.Context, in *I, w io.Writer) error) {
@@ -136,7 +129,7 @@ func addStream[I any](s *server, op operation, contentType string, handle func(c
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			hc.SetHeader("Content-Type", contentType+"; charset=utf-8")
 			hc.SetHeader("Content-Disposition", "attachment")
-			if err := handle(ctx, in, newPatientWriter(hc.BodyWriter())); err != nil {
+			if err := handle(ctx, in, patient.NewWriter(hc.BodyWriter())); err != nil {
 				if ctx.Err() == nil {
 					s.Log.ErrorContext(ctx, "an API answer could not be finished", "operation", op.id, "error", err)
 				}
@@ -144,27 +137,4 @@ func addStream[I any](s *server, op operation, contentType string, handle func(c
 			}
 		}}, nil
 	})
-}
-
-// patientWriter gives the reader time for each part instead of for the whole, but no more than streamLongest in all: one who
-// takes a byte now and then would hold a connection for ever.
-type patientWriter struct {
-	io.Writer
-	last time.Time
-}
-
-func newPatientWriter(w io.Writer) patientWriter {
-	return patientWriter{w, time.Now().Add(streamLongest)}
-}
-
-// Write implements io.Writer.
-func (w patientWriter) Write(p []byte) (int, error) {
-	if rw, ok := w.Writer.(http.ResponseWriter); ok {
-		deadline := time.Now().Add(streamPatience)
-		if deadline.After(w.last) {
-			deadline = w.last
-		}
-		_ = http.NewResponseController(rw).SetWriteDeadline(deadline) // not every writer in a test can
-	}
-	return w.Writer.Write(p)
 }

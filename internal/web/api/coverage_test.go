@@ -127,38 +127,6 @@ func TestCoverage(t *testing.T) {
 	})
 }
 
-// deadlines is a response that notes how long each write may take.
-type deadlines struct {
-	*httptest.ResponseRecorder
-	all []time.Time
-}
-
-func (d *deadlines) SetWriteDeadline(t time.Time) error {
-	d.all = append(d.all, t)
-	return nil
-}
-
-// A reader has time for each part, but can't hold a connection for ever by taking a byte now and then.
-func TestStreamEnds(t *testing.T) {
-	t.Parallel()
-	began := time.Now()
-	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-	w := newPatientWriter(d)
-	write := func() time.Time {
-		if _, err := w.Write([]byte("a,b\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		return d.all[len(d.all)-1]
-	}
-	if got := write(); got.Before(began.Add(streamPatience)) || got.After(time.Now().Add(streamPatience)) {
-		t.Errorf("the first part may take until %v, want %s", got, streamPatience)
-	}
-	w.last = time.Now().Add(streamPatience / 2) // as after nearly all of the time
-	if got := write(); !got.Equal(w.last) {
-		t.Errorf("the last part may take until %v, want %v", got, w.last)
-	}
-}
-
 // A report that can't be finished must not look whole.
 func TestBrokenExportIsCutOff(t *testing.T) {
 	each(t, func(b *bundle) {

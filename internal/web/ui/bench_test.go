@@ -54,7 +54,7 @@ func BenchmarkPerimeterAnswer(b *testing.B) {
 	w := newWorld(b).people().bitbucket()
 	w.crowd(500, 20, 20_000)
 	who := w.as(w.owner)
-	for _, path := range []string{"/perimeter", "/perimeter?open=" + string(w.firstProject()), "/perimeter?q=r499", "/perimeter?state=trouble", "/coverage"} {
+	for _, path := range []string{"/perimeter", "/perimeter?open=" + string(w.firstProject()), "/perimeter?q=r499", "/perimeter?state=trouble", "/perimeter?state=monitored", "/perimeter?hook=installed", "/perimeter?q=r", "/coverage", "/coverage?q=r499"} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
 				who.get(path).want(b, 200)

@@ -372,6 +372,10 @@ func TestTreeInABrowser(t *testing.T) {
 		return err
 	})
 	b.waitText("It broke just now")
+	b.do(chromedp.EmulateViewport(1280, 900))
+	if got := b.evaluate(`[...document.querySelectorAll('.table-wrap')].every(e => e.scrollWidth <= e.clientWidth)`); got != "true" {
+		t.Errorf("the tree sticks out of its card at a width of 1280")
+	}
 	if got := b.evaluate(`document.querySelector('tr.settings details').open + ' ' + document.documentElement.dataset.same`); got != `"true yes"` {
 		t.Errorf("after a live update the settings are open and the page the same: %s", got)
 	}

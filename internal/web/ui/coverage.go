@@ -12,6 +12,7 @@ import (
 	"magpie"
 	"magpie/internal/report"
 	"magpie/internal/store"
+	"magpie/internal/web/patient"
 )
 
 const (
@@ -284,13 +285,13 @@ func refName(ref string) (kind, name string) {
 func shortHash(h magpie.Hash) string { return string(h[:min(len(h), 12)]) }
 
 // serveCoverageCSV sends the coverage of every ref that the filter of the page chooses, line by line. What goes wrong after
-// the first line cuts the connection, so that nobody takes half of it for the whole.
+// the first line cuts the connection, so that nobody takes half of it for the whole. It may take longer than a page.
 func (s *server) serveCoverageCSV(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="magpie-coverage-`+s.opts.Now().UTC().Format("2006-01-02")+`.csv"`)
 	out := &counted{ResponseWriter: w}
-	err := report.WriteCoverageCSV(r.Context(), out, s.opts.DB, perimeterFilter(r.URL.Query()))
+	err := report.WriteCoverageCSV(r.Context(), patient.NewWriter(out), s.opts.DB, perimeterFilter(r.URL.Query()))
 	if err == nil {
 		return nil
 	}
@@ -307,6 +308,9 @@ type counted struct {
 	http.ResponseWriter
 	began bool
 }
+
+// Unwrap is for http.ResponseController.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // Write implements io.Writer.
 func (c *counted) Write(b []byte) (int, error) {

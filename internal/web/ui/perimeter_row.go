@@ -90,7 +90,7 @@ func unavailableRemedy(reason string, i magpie.Integration) string {
 
 // hookRemedy says what to do about a webhook that could not be installed.
 func hookRemedy(reason string, i magpie.Integration) string {
-	const again = " It is tried again by itself. Until then pushes are found by the regular sweep."
+	const again = " It is tried again by itself, after a day at the latest, and at once with Sync now. Until then pushes are found by the regular sweep."
 	switch text := strings.ToLower(reason); {
 	case strings.Contains(text, "permission"), strings.Contains(text, "administer"), strings.Contains(text, "403"), strings.Contains(text, "forbid"):
 		return "Give " + i.TokenUser + " Admin on the repository or its project." + again

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -144,6 +145,37 @@ func TestCoverage(t *testing.T) {
 	b.post("/coverage/compare", nil).want(t, http.StatusSeeOther)
 	b.get("/coverage?note=compare").has(t, "are being compared")
 	w.as(w.member).get("/coverage").want(t, http.StatusOK).lacks(t, "Compare everything now")
+}
+
+// deadlines is a response that counts how often its deadline was moved.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	moved int
+}
+
+// SetWriteDeadline is what http.ResponseController calls.
+func (d *deadlines) SetWriteDeadline(time.Time) error {
+	d.moved++
+	return nil
+}
+
+// The CSV of a large installation takes longer than a page may.
+func TestCoverageCSVTakesItsTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).people().bitbucket()
+	w.repo("APP", "service", nil)
+	b := w.as(w.member)
+	for path, want := range map[string]bool{"/coverage.csv": true, "/coverage": false} {
+		r := httptest.NewRequest(http.MethodGet, b.server.URL+path, nil)
+		for _, c := range b.client.Jar.Cookies(r.URL) {
+			r.AddCookie(c)
+		}
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		w.server.Config.Handler.ServeHTTP(d, r)
+		if d.Code != http.StatusOK || d.moved > 0 != want {
+			t.Errorf("%s answers %d and moves its deadline %d times, want that %t", path, d.Code, d.moved, want)
+		}
+	}
 }
 
 func TestSweepsSayWhatTheyCaughtUp(t *testing.T) {

@@ -1,0 +1,118 @@
+package detect
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Trace is what is remembered of scanning a text: where the literals stand and what was decided about them. With it the
+// scan of a text that was made from this one by copying parts of it (Derive) need not look at those parts again. It
+// holds nothing of the text itself except values that were found in encoded form, is not changed once made, and may be
+// used by several scanners at a time.
+type Trace struct {
+	size    int // of the text
+	hits    []tracedHit
+	runs    []tracedRun
+	found   int // how many of both have a match
+	cost    int // of all verdicts
+	whole   bool
+	skipped []string // as Scanner.Skipped
+}
+
+// tracedHit is a literal in a text.
+type tracedHit struct {
+	pos     int32
+	lit     uint16
+	verdict *verdict // nil if none of the literal's rules matches, which depends on the literal's whole window
+}
+
+// tracedRun is an encoded run in which something was found.
+type tracedRun struct {
+	start, end int
+	matches    []Match // placed relative to start
+}
+
+// empty reports whether nothing was found.
+func (t *Trace) empty() bool { return t.found == 0 }
+
+// matches appends the candidates of all hits and runs, placed in data.
+func (t *Trace) matches(data []byte, found []Match) []Match {
+	for _, h := range t.hits {
+		if h.verdict == nil {
+			continue
+		}
+		for _, m := range h.verdict.matches {
+			m.move(int(h.pos))
+			m.Secret = data[m.Start:m.End]
+			found = append(found, m)
+		}
+	}
+	for _, r := range t.runs {
+		for _, m := range r.matches {
+			m.move(r.start)
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// The verdicts of a text may cost a multiple of its size, in bytes of windows, so that hostile input costs no more than
+// that. Real files stay far below.
+const (
+	costFactor = 24
+	costFloor  = 4 << 20
+)
+
+func mayCost(size int) int { return costFactor*size + costFloor }
+
+const skippedDense = "the rest of a text with unusually many beginnings of secrets was not looked at"
+
+// Trace scans data whole.
+func (s *Scanner) Trace(data []byte) *Trace {
+	binary := isBinary(data)
+	t := &Trace{size: len(data), whole: binary || bytes.IndexByte(data, 0) >= 0}
+	hits := s.scan(data, 0)
+	s.traced = s.traced[:0]
+	for _, h := range hits {
+		s.add(t, tracedHit{int32(h.pos), h.lit, s.verdict(data, h, !binary)})
+		if t.dear() {
+			t.skip(skippedDense)
+			break
+		}
+	}
+	t.hits = slices.Clone(s.traced)
+	if !s.e.opts.NoDecode {
+		s.encoded(t, data, 0, len(data))
+		sortRuns(t.runs)
+	}
+	return t
+}
+
+// add appends a hit to the trace in the making.
+func (s *Scanner) add(t *Trace, h tracedHit) {
+	s.traced = append(s.traced, h)
+	t.cost += s.e.lits[h.lit].cost
+	if h.verdict != nil && len(h.verdict.matches) > 0 {
+		t.found++
+	}
+}
+
+// dear reports whether the text costs more than one of its size may.
+func (t *Trace) dear() bool { return t.cost > mayCost(t.size) }
+
+// skip notes that something was left out. No text can be derived from such a trace: what was left out there need not be
+// what is left out here.
+func (t *Trace) skip(why string) {
+	t.whole = true
+	if !slices.Contains(t.skipped, why) {
+		t.skipped = append(t.skipped, why)
+	}
+}
+
+// scan returns the literals in text by position. The result is valid until the next call at the same depth.
+func (s *Scanner) scan(text []byte, depth int) []hit {
+	hits := s.e.filter.scan(text, 0, len(text), s.hits[depth][:0])
+	sortHits(hits)
+	s.hits[depth] = hits
+	return hits
+}

@@ -1,0 +1,166 @@
+package detect
+
+import (
+	"magpie"
+	"magpie/internal/rule"
+)
+
+// verdict is what the rules of a literal make of one of its occurrences. It is a pure function of the text from before
+// bytes before the occurrence to after bytes after its start, of how much of that is cut off by the ends of the text,
+// and of whether generic rules take part.
+type verdict struct {
+	before, after int
+	matches       []Match // placed relative to the occurrence, without their secrets
+}
+
+// unassigned is the verdict of rules by value where no operator follows the name, which is what most words in source
+// come to: it depends on less than a whole window.
+var unassigned = &verdict{before: nameBefore, after: nameAfter + gapLength + 16}
+
+// verdict asks the rules of the literal at h. It returns nil if none matches, which may then depend on the whole window
+// of the literal.
+func (s *Scanner) verdict(text []byte, h hit, generic bool) *verdict {
+	l := &s.e.lits[h.lit]
+	var found []Match
+	for _, r := range l.patterns {
+		if r.Generic && !generic {
+			continue
+		}
+		if m, ok := s.try(r, text, h); ok {
+			found = append(found, m)
+		}
+	}
+	if len(l.values) > 0 {
+		v := s.values(l, text, h, generic, found)
+		if v == unassigned && len(l.patterns) > 0 {
+			return nil
+		}
+		return v
+	}
+	return l.verdict(found)
+}
+
+// verdict returns the verdict that holds the matches found.
+func (l *literal) verdict(found []Match) *verdict {
+	if len(found) == 0 {
+		return nil
+	}
+	return &verdict{l.before, l.after, found}
+}
+
+// try asks a rule by pattern about the anchor at h.
+func (s *Scanner) try(r *rule.Rule, text []byte, h hit) (Match, bool) {
+	from := max(0, h.pos-r.Window.Before-1)
+	to := min(len(text), h.pos+r.Window.After+1)
+	window, at := text[from:to], h.pos-from
+	head := h.pos-r.Window.Before <= 0
+	if !r.MayStart(window, at, head) {
+		return Match{}, false
+	}
+	key := s.memo.window(r, window, at, head, to < len(text))
+	if m, ok, known := s.memo.get(key); known {
+		return m, ok
+	}
+	m, ok := s.tryPattern(r, window, at, int(h.n), head, to < len(text))
+	s.memo.put(key, m, ok)
+	return m, ok
+}
+
+// tryPattern does so for the first time, given the window around the anchor. more says that the text goes on behind it.
+func (s *Scanner) tryPattern(r *rule.Rule, window []byte, at, n int, head, more bool) (Match, bool) {
+	match, secret, ok := r.Find(window, at, n, head)
+	if !ok || more && match[1] == len(window) {
+		// A match that fills its window may go on behind it: what is reported would be a part of something else.
+		return Match{}, false
+	}
+	m := Match{
+		Rule: r, Start: secret[0], End: secret[1], MatchStart: match[0], MatchEnd: match[1],
+		WindowEnd: len(window), Confidence: r.Confidence, Reason: "it has the form of a " + r.Title,
+	}
+	ok = s.judge(&m, window)
+	m.move(-at)
+	return m, ok
+}
+
+// values asks the rules by value of a literal that is part of a name, and adds what they find to found.
+func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []Match) *verdict {
+	from, to := max(0, h.pos-nameBefore), min(len(text), h.pos+byValAfter)
+	window, at := text[from:to], h.pos-from
+	a, ok := parseAssignment(window, at, int(h.n))
+	if !ok {
+		if len(found) == 0 && !a.assigned {
+			return unassigned
+		}
+		return l.verdict(found)
+	}
+	for _, r := range l.values {
+		if r.Generic && !generic {
+			continue
+		}
+		if m, ok := s.tryValue(r, window, a); ok {
+			m.WindowStart, m.WindowEnd = 0, len(window)
+			m.move(-at)
+			found = append(found, m)
+		}
+	}
+	return l.verdict(found)
+}
+
+// tryValue asks a rule by value about an assignment. What it says depends on the name, the value and the form of the
+// assignment alone.
+func (s *Scanner) tryValue(r *rule.Rule, window []byte, a assignment) (Match, bool) {
+	if r.Generic && a.end-a.start > maxGeneric {
+		return Match{}, false
+	}
+	key := s.memo.assignment(r, window, a)
+	m, ok, known := s.memo.get(key)
+	if !known {
+		m, ok = s.judgeValue(r, window, a)
+		s.memo.put(key, m, ok)
+	}
+	m.Start, m.End, m.MatchStart, m.MatchEnd = a.start, a.end, a.nameStart, a.end
+	return m, ok
+}
+
+// judgeValue does so for the first time.
+func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, bool) {
+	name, value := window[a.nameStart:a.nameEnd], window[a.start:a.end]
+	if !r.MatchValue(name, value) {
+		return Match{}, false
+	}
+	m := Match{
+		Rule: r, Start: a.start, End: a.end, MatchStart: a.nameStart, MatchEnd: a.end, Confidence: r.Confidence,
+		Reason: "a value of its form is assigned to a name that calls it a " + r.Title,
+	}
+	if r.Generic {
+		var ok bool
+		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, name, a, value); !ok {
+			return m, false
+		}
+	}
+	return m, s.judge(&m, window)
+}
+
+// judge applies the rule's filters and check to a candidate in text.
+func (s *Scanner) judge(m *Match, text []byte) bool {
+	r, secret := m.Rule, text[m.Start:m.End]
+	if !r.Passes(secret) || !r.Filters.Placeholders && !r.Generic && isDummy(r, secret) {
+		return false
+	}
+	if !(r.Generic && r.ByValue()) && !s.e.words.fitsShape(r, secret) {
+		return false
+	}
+	v := r.Verify(secret, text[m.MatchStart:m.MatchEnd])
+	switch {
+	case v.Outcome == rule.Refuted:
+		return false
+	case v.Outcome == rule.Proven:
+		m.Confidence = magpie.ConfidenceProven
+	case v.Downgraded:
+		m.Confidence = magpie.ConfidenceLow
+	}
+	if v.Reason != "" {
+		m.Reason += " and " + v.Reason
+	}
+	return true
+}

@@ -8,6 +8,10 @@
 // the refs, compares them with the tips it has looked at, and fetches the difference, so a lost, late, doubled or
 // forged event loses and doubles nothing. No mirror is kept: all that remains of a repository are its tips.
 //
+// Fetcher brings a pack here and examines it (transfer.go). What is too much for one transfer comes in slices, cut so that
+// together they find what one piece finds (slice.go, graph.go); space on disk is claimed first (room.go).
+//
 // What a scan found, the tips it reached and its own end are stored in one transaction (record.go). A scan that dies
-// anywhere before that has changed nothing and runs again.
+// anywhere before that has changed nothing and runs again; one in slices stores each slice with the position after it, and
+// runs again from there.
 package scan

@@ -2,7 +2,6 @@ package git
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -28,45 +27,61 @@ type CommitObject struct {
 // without author, with broken dates or zones, with headers out of order or in odd encodings. Only a commit without a
 // readable tree is an error, and a parent line that is no id; everything else is read as well as it can be.
 func ParseCommit(id ID, data []byte) (CommitObject, error) {
-	var c CommitObject
-	var author, committer []byte
-	var encoding string
-	rest := data
-	for len(rest) > 0 {
-		var line []byte
-		line, rest = cutLine(rest)
-		if len(line) == 0 {
-			c.Message = rest
-			break
+	var raw rawCommit
+	raw.read(data)
+	c := CommitObject{Message: raw.message}
+	var err error
+	if raw.tree != nil {
+		if c.Tree, err = ParseID(raw.tree); err != nil {
+			return c, corrupt(Commit, id, "reading its tree: %w", err)
 		}
-		key, value, _ := bytes.Cut(line, []byte{' '})
-		var err error
-		switch string(key) {
-		case "tree":
-			if c.Tree.IsZero() {
-				c.Tree, err = ParseID(value)
-			}
-		case "parent":
-			var p ID
-			p, err = ParseID(value)
-			c.Parents = append(c.Parents, p)
-		case "author":
-			author = firstOf(author, value)
-		case "committer":
-			committer = firstOf(committer, value)
-		case "encoding":
-			encoding = string(value)
-		}
+	}
+	for _, hex := range raw.parents {
+		p, err := ParseID(hex)
 		if err != nil {
-			return c, corrupt(Commit, id, "reading its %s: %w", key, err)
+			return c, corrupt(Commit, id, "reading its parent: %w", err)
 		}
+		c.Parents = append(c.Parents, p)
 	}
 	if c.Tree.IsZero() {
 		return c, corrupt(Commit, id, "it names no tree")
 	}
-	c.Author = parsePerson(author, encoding)
-	c.Committer = parsePerson(committer, encoding)
+	c.Author = parsePerson(raw.author, string(raw.encoding))
+	c.Committer = parsePerson(raw.committer, string(raw.encoding))
 	return c, nil
+}
+
+// rawCommit is the headers of a commit as they stand there; each is nil if the commit has none.
+type rawCommit struct {
+	tree, author, committer, encoding []byte
+	parents                           [][]byte
+	message                           []byte
+}
+
+// read finds the headers of a commit. What they hold is part of data.
+func (c *rawCommit) read(data []byte) {
+	*c = rawCommit{parents: c.parents[:0]}
+	for rest := data; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		if len(line) == 0 {
+			c.message = rest
+			return
+		}
+		key, value, _ := bytes.Cut(line, []byte{' '})
+		switch string(key) {
+		case "tree":
+			c.tree = firstOf(c.tree, value)
+		case "parent":
+			c.parents = append(c.parents, value)
+		case "author":
+			c.author = firstOf(c.author, value)
+		case "committer":
+			c.committer = firstOf(c.committer, value)
+		case "encoding":
+			c.encoding = value
+		}
+	}
 }
 
 // firstOf keeps the first of several headers of one name, as Git does.
@@ -141,42 +156,82 @@ func parsePerson(line []byte, encoding string) Person {
 	}
 	p.Name = decodeText(bytes.TrimSpace(line[:open]), encoding)
 	p.Email = decodeText(bytes.TrimSpace(line[open+1:end]), encoding)
-	p.When = parseWhen(line[end+1:])
+	p.When = parseStamp(line[end+1:]).time()
 	return p
 }
 
-// parseWhen reads "seconds zone". A missing or absurd zone is UTC; absurd seconds are the zero time.
-func parseWhen(b []byte) time.Time {
-	fields := bytes.Fields(b)
-	if len(fields) == 0 {
-		return time.Time{}
-	}
-	seconds, err := strconv.ParseInt(string(fields[0]), 10, 64)
-	// Beyond the year 9999 a time can't be written as JSON or RFC 3339 any more.
-	if err != nil || seconds > 253402300799-86400 || seconds < -62135596800+86400 {
-		return time.Time{}
-	}
-	zone := time.UTC
-	if len(fields) > 1 {
-		zone = parseZone(fields[1])
-	}
-	return time.Unix(seconds, 0).In(zone)
+// stamp is a moment as an object states it. The zero stamp is unknown.
+type stamp struct {
+	seconds int64 // since 1970
+	east    int32 // of Greenwich, in seconds
+	known   bool
 }
 
-// parseZone reads "+hhmm" or "-hhmm"; everything else, and offsets beyond a day, is UTC.
-func parseZone(b []byte) *time.Location {
-	if len(b) != 5 || (b[0] != '+' && b[0] != '-') {
-		return time.UTC
+// time returns the moment in its zone, or the zero time.
+func (s stamp) time() time.Time {
+	switch {
+	case !s.known:
+		return time.Time{}
+	case s.east == 0:
+		return time.Unix(s.seconds, 0).UTC()
 	}
-	n, err := strconv.Atoi(string(b[1:]))
+	return time.Unix(s.seconds, 0).In(time.FixedZone("", int(s.east)))
+}
+
+// parseStamp reads "seconds zone". A missing or absurd zone is UTC; absurd seconds are unknown.
+func parseStamp(b []byte) stamp {
+	first, rest := cutField(b)
+	seconds, ok := parseSeconds(first)
+	// Beyond the year 9999 a time can't be written as JSON or RFC 3339 any more.
+	if !ok || seconds > 253402300799-86400 || seconds < -62135596800+86400 {
+		return stamp{}
+	}
+	zone, _ := cutField(rest)
+	return stamp{seconds, parseZone(zone), true}
+}
+
+// cutField returns the first word of b and what is behind it.
+func cutField(b []byte) (word, rest []byte) {
+	b = bytes.TrimLeft(b, " \t\v\f\r")
+	if i := bytes.IndexAny(b, " \t\v\f\r"); i >= 0 {
+		return b[:i], b[i:]
+	}
+	return b, nil
+}
+
+// parseSeconds reads a decimal number with or without a sign.
+func parseSeconds(b []byte) (int64, bool) {
+	sign := int64(1)
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		if b[0] == '-' {
+			sign = -1
+		}
+		b = b[1:]
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' || n > 1<<59 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return sign * n, len(b) > 0
+}
+
+// parseZone reads "+hhmm" or "-hhmm" as seconds east; everything else, and offsets beyond a day, is UTC.
+func parseZone(b []byte) int32 {
+	if len(b) != 5 || (b[0] != '+' && b[0] != '-') {
+		return 0
+	}
+	n, ok := parseSeconds(b[1:])
 	offset := (n/100*60 + n%100) * 60
-	if err != nil || n < 0 || n%100 > 59 || offset >= 86400 || offset == 0 {
-		return time.UTC
+	if !ok || n < 0 || n%100 > 59 || offset >= 86400 {
+		return 0
 	}
 	if b[0] == '-' {
 		offset = -offset
 	}
-	return time.FixedZone("", offset)
+	return int32(offset)
 }
 
 // decodeText returns b as UTF-8. Bytes that are not are read as Latin-1 if the commit says so, or else replaced.

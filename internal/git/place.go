@@ -10,12 +10,16 @@ import (
 
 // Introduction is one commit that brought a blob to a path where none of the commit's parents has it.
 type Introduction struct {
-	Path          string // from the root of the repository, as in the tree: not necessarily UTF-8
-	Commit        magpie.Hash
-	Author        string
-	Email         string
-	AuthorDate    time.Time // zero if the commit has none
-	CommitterDate time.Time // zero if the commit has none
+	Path   string // from the root of the repository, as in the tree: not necessarily UTF-8
+	Commit magpie.Hash
+
+	Author         string
+	Email          string
+	AuthorDate     time.Time // zero if the commit has none
+	Committer      string
+	CommitterEmail string
+	CommitterDate  time.Time // zero if the commit has none
+
 	// Previous is what stood at Path in those parents of Commit that the source holds: at most one blob for each
 	// parent, without repeats. Empty if the file is new.
 	Previous []magpie.Hash
@@ -32,6 +36,22 @@ type Placement struct {
 	Introductions []Introduction
 	// Truncated is set if there were more introductions than the limits allow; the earliest are kept.
 	Truncated bool
+
+	// Refs names refs from whose tip a commit is reached that holds the blob, in order: at most 100 of them, if there are
+	// more those that come first in the order of default branch, branches, tags, all else.
+	Refs     []string
+	RefCount int // all such refs
+	// RefsTruncated is set if not all refs could be considered, so that RefCount may be too small: there were too many,
+	// or what one points to is not in the source.
+	RefsTruncated bool
+
+	// Presence says whether the blob stands in the tree of the default branch's tip.
+	Presence magpie.Presence
+	// Present holds the paths at which it stands there, in order: at most 100 of them.
+	Present      []string
+	PresentCount int // all such paths
+	// PresentTruncated is set if PresentCount may be too small, because the tree is too large or not all in the source.
+	PresentTruncated bool
 }
 
 // PlaceOptions tunes Place. The zero value has sensible limits.
@@ -41,7 +61,18 @@ type PlaceOptions struct {
 	MaxPerBlob int
 	// MaxSteps bounds the tree entries compared, which hostile trees can make explode; zero is 200 million.
 	MaxSteps int64
-	// Progress is as in WalkOptions; the total covers both passes.
+	// MaxKept bounds the memory in bytes, counted roughly, that is kept of commits and trees; zero is 2 GiB. From half of
+	// it on what stood at a path before is not kept any more, and the introductions say so by ParentUnknown; beyond it,
+	// objects are skipped and reported.
+	MaxKept int64
+	// Refs says what to find out reachability for; tips may be commits or tags. Without it Placements say nothing about
+	// refs and presence.
+	Refs []magpie.Tip
+	// Default is the full name of the default branch's ref, which should be in Refs. Without it Presence is unknown.
+	Default string
+	// MaxRefs is the largest number of refs that are considered; zero is 50,000.
+	MaxRefs int
+	// Progress is as in WalkOptions.
 	Progress func(done, total int64)
 }
 
@@ -53,6 +84,12 @@ func (o PlaceOptions) withDefaults() PlaceOptions {
 	if o.MaxSteps <= 0 {
 		o.MaxSteps = 200_000_000
 	}
+	if o.MaxKept <= 0 {
+		o.MaxKept = maxKept
+	}
+	if o.MaxRefs <= 0 {
+		o.MaxRefs = 50_000
+	}
 	return o
 }
 
@@ -62,36 +99,35 @@ func (o PlaceOptions) withDefaults() PlaceOptions {
 // introduces only what is in none of the branches it joins. Submodules are not blobs. Every blob asked for has an entry
 // in the result.
 //
-// src is walked twice at most, without its blobs, and no tree's bytes are kept. The Report is about the first walk: a
-// commit or tree that could not be read may hide introductions, or make later ones look like the first.
+// src is walked once, without its blobs, and no tree's bytes are kept. The Report is about that walk: a commit or tree
+// that could not be read may hide introductions and refs, or make later introductions look like the first. The result
+// does not depend on the order of the walk or the number of workers, unless MaxKept was reached.
 func Place(ctx context.Context, src Source, blobs []magpie.Hash, opts PlaceOptions) (map[magpie.Hash]Placement, Report, error) {
 	opts = opts.withDefaults()
-	h, err := newHistory(src.Format(), blobs)
+	h, err := newHistory(src.Format(), blobs, opts.MaxKept)
 	if err != nil || len(blobs) == 0 {
 		return map[magpie.Hash]Placement{}, Report{}, err
 	}
-	walk := WalkOptions{Kinds: KindsOf(Commit, Tree), Workers: opts.Workers}
-	if opts.Progress != nil {
-		walk.Progress = func(done, total int64) { opts.Progress(done, 2*total) }
+	walk := WalkOptions{Kinds: KindsOf(Commit, Tree), Workers: opts.Workers, Progress: opts.Progress}
+	if len(opts.Refs) > 0 {
+		walk.Kinds |= KindsOf(Tag)
 	}
 	report, err := src.Walk(ctx, walk, h.visitor)
 	if err != nil {
 		return nil, report, fmt.Errorf("reading commits and trees: %w", err)
 	}
-	for _, e := range h.broken {
-		report.Skip(e)
-	}
-	h.mark()
-	p := &placer{history: h, opts: opts, count: make([]int, len(h.blobs)), truncated: make([]bool, len(h.blobs))}
+	h.join(&report)
+	h.prepare()
+	p := newPlacer(h, opts)
 	if err := p.compare(ctx); err != nil {
 		return nil, report, err
 	}
-	if opts.Progress != nil {
-		seen := report.Objects + report.Skipped
-		walk.Progress = func(done, _ int64) { opts.Progress(seen+done, 2*seen) }
+	placements := p.placements()
+	if len(opts.Refs) > 0 {
+		if err := p.reach(ctx, placements); err != nil {
+			return nil, report, err
+		}
+		p.present(placements)
 	}
-	if err := p.describe(ctx, src, walk); err != nil {
-		return nil, report, fmt.Errorf("reading commits and trees again: %w", err)
-	}
-	return p.result(), report, nil
+	return p.result(placements), report, nil
 }

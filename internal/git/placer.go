@@ -3,9 +3,9 @@ package git
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"magpie"
@@ -15,6 +15,7 @@ import (
 const (
 	maxStepsPerCommit = 10_000_000
 	maxPathDepth      = 4096
+	maxHeld           = 4_000_000
 )
 
 // placer compares commits with their parents.
@@ -24,16 +25,17 @@ type placer struct {
 	found     []place
 	count     []int  // places of each blob
 	truncated []bool // for each blob
+	previous  []int32
 
 	commit    int32   // being compared
-	path      []int32 // names that lead to the tree being compared
+	path      []int32 // ranks of the names that lead to the tree being compared
+	below     []int32 // trees in parents on the way there; those of one step together
 	steps     int64   // left in all
 	stepsHere int64   // left for this commit
-	cut       bool    // the steps ran out, so any blob may miss something
 
-	asked   map[int32][]question // tree → what is asked about it
-	answers []ID
-	persons map[int32]persons // commit → who and when
+	held     []held
+	lastHeld []int32 // for each blob, the commit of its last held
+	heldCut  bool    // there were too many
 }
 
 // place is an introduction in the making.
@@ -41,215 +43,202 @@ type place struct {
 	blob, commit int32
 	path         string
 	unknown      bool
-	previous     span // of answers
+	previous     span
 }
 
-// question asks which blob has a name in a tree.
-type question struct{ name, answer int32 }
+// held says that a commit introduced a blob. These are kept even where there are too many to be placed.
+type held struct{ blob, commit int32 }
 
-type persons struct{ author, committer Person }
+func newPlacer(h *history, opts PlaceOptions) *placer {
+	return &placer{
+		history: h, opts: opts,
+		count: make([]int, len(h.blobs)), truncated: make([]bool, len(h.blobs)), lastHeld: filled(len(h.blobs)),
+	}
+}
 
 // compare finds all introductions, going through the commits in the order in which they shall be given.
 func (p *placer) compare(ctx context.Context) error {
-	p.asked = map[int32][]question{}
-	p.persons = map[int32]persons{}
-	order := p.order()
-	p.steps = p.opts.MaxSteps + 1000*int64(len(order))
+	p.steps = p.opts.MaxSteps + 1000*int64(len(p.commits))
 	var parents []int32
-	for i, c := range order {
+	for i, c := range p.order() {
 		if i&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		commit := p.commits[c]
-		if !p.trees[commit.tree].marked {
-			continue
-		}
+		commit := &p.commits[c]
 		unknown := false
 		parents = parents[:0]
-		for _, n := range p.parentsOf(commit) {
-			if parent := p.commits[n]; parent.present {
-				parents = append(parents, parent.tree)
+		for n := range p.parentsOf(commit) {
+			tree := int32(-1)
+			if n >= 0 && p.commitAt[n] >= 0 {
+				tree = p.tree(p.commits[p.commitAt[n]].tree)
+			}
+			if tree >= 0 {
+				parents = append(parents, tree)
 			} else {
 				unknown = true
 			}
 		}
 		p.commit, p.stepsHere = c, maxStepsPerCommit
-		p.tree(commit.tree, parents, unknown)
+		p.compareTree(p.tree(commit.tree), parents, unknown)
 	}
 	return nil
 }
 
-// order returns the commits that were read by committer time, then id.
+// order returns the commits in whose trees wanted blobs are, by committer time, then id.
 func (p *placer) order() []int32 {
-	order := make([]int32, 0, len(p.commits))
+	var order []int32
 	for i, c := range p.commits {
-		if c.present {
+		if t := p.tree(c.tree); t >= 0 && p.marked[t] {
 			order = append(order, int32(i))
 		}
 	}
+	when := func(c *commitNode) int64 {
+		if !c.committed.known {
+			return math.MaxInt64
+		}
+		return c.committed.seconds
+	}
 	slices.SortFunc(order, func(a, b int32) int {
 		ca, cb := &p.commits[a], &p.commits[b]
-		return cmp.Or(cmp.Compare(ca.when, cb.when), ca.id.Compare(cb.id))
+		if n := cmp.Compare(when(ca), when(cb)); n != 0 {
+			return n
+		}
+		return p.commitIDs.id(ca.id).Compare(p.commitIDs.id(cb.id))
 	})
 	return order
 }
 
-// tree finds what is introduced in or below a marked tree, given the trees at the same path in the parents that have
-// one. unknown says that what another parent has there can't be known.
-func (p *placer) tree(tree int32, parents []int32, unknown bool) {
+// compareTree finds what is introduced in or below a marked tree, given the trees at the same path in the parents that
+// have one. unknown says that what another parent has there can't be known.
+func (p *placer) compareTree(tree int32, parents []int32, unknown bool) {
 	if slices.Contains(parents, tree) {
 		return
 	}
-	t := p.trees[tree]
-	n := int64(1 + len(p.hitsOf(t)) + len(p.dirsOf(t)))
-	if p.steps, p.stepsHere = p.steps-n, p.stepsHere-n; p.steps < 0 || p.stepsHere < 0 || len(p.path) > maxPathDepth {
+	hits, dirs := p.hitsOf.at(tree), p.dirsOf.at(tree)
+	if !p.step(int64(1+len(hits)+len(dirs))) || len(p.path) > maxPathDepth {
 		p.cut = true
 		return
 	}
-	for _, parent := range parents {
-		unknown = unknown || !p.isPresent(parent)
-	}
-	for _, hit := range p.hitsOf(t) {
-		if !p.anyHas(parents, hit) {
+	for _, hit := range hits {
+		if !anyHas(&p.hitsOf, parents, hit) {
 			p.introduce(hit, parents, unknown)
 		}
 	}
-	for _, dir := range p.dirsOf(t) {
-		if !p.trees[dir.to].marked {
+	for _, dir := range dirs {
+		if anyHas(&p.dirsOf, parents, dir) {
 			continue
 		}
-		var below []int32
+		from, unknownHere := len(p.below), unknown
 		for _, parent := range parents {
-			for _, l := range p.linksNamed(p.dirsOf(p.trees[parent]), dir.name) {
-				below = append(below, l.to)
-			}
+			p.step(p.dirsBy.in(parent, dir.name, func(t int32) {
+				if t >= 0 {
+					p.below = append(p.below, t)
+				} else {
+					unknownHere = true
+				}
+			}))
 		}
 		p.path = append(p.path, dir.name)
-		p.tree(dir.to, below, unknown)
-		p.path = p.path[:len(p.path)-1]
+		p.compareTree(dir.to, p.below[from:], unknownHere)
+		p.path, p.below = p.path[:len(p.path)-1], p.below[:from]
 	}
 }
 
-// anyHas reports whether any of the trees has that very blob under that name.
-func (p *placer) anyHas(trees []int32, hit link) bool {
+// step takes n from what may still be done, and reports whether it may.
+func (p *placer) step(n int64) bool {
+	p.steps, p.stepsHere = p.steps-n, p.stepsHere-n
+	return p.steps >= 0 && p.stepsHere >= 0
+}
+
+// anyHas reports whether any of the trees has that very link.
+func anyHas(l *lists, trees []int32, want link) bool {
 	for _, t := range trees {
-		if slices.Contains(p.linksNamed(p.hitsOf(p.trees[t]), hit.name), hit) {
+		if l.has(t, want) {
 			return true
 		}
 	}
 	return false
 }
 
-// introduce notes an introduction, and asks what its predecessors are.
+// introduce notes an introduction, and what was there before.
 func (p *placer) introduce(hit link, parents []int32, unknown bool) {
+	p.hold(hit.to)
 	if p.count[hit.to] >= p.opts.MaxPerBlob {
 		p.truncated[hit.to] = true
 		return
 	}
 	p.count[hit.to]++
-	at := place{blob: hit.to, commit: p.commit, path: p.pathTo(hit.name), unknown: unknown}
-	at.previous.from = int32(len(p.answers))
+	at := place{blob: hit.to, commit: p.commit, path: p.pathTo(hit.name)}
+	at.unknown = unknown || len(parents) > 0 && p.budget.lost.Load()
+	at.previous.from = int32(len(p.previous))
 	for _, parent := range parents {
-		if p.isPresent(parent) {
-			p.asked[parent] = append(p.asked[parent], question{hit.name, int32(len(p.answers))})
-			p.answers = append(p.answers, ID{})
+		before := int32(-1)
+		p.step(p.filesBy.in(parent, hit.name, func(blob int32) {
+			if before < 0 || p.objects.id(blob).Compare(p.objects.id(before)) < 0 {
+				before = blob
+			}
+		}))
+		if before >= 0 && !slices.Contains(p.previous[at.previous.from:], before) {
+			p.previous = append(p.previous, before)
 		}
 	}
-	at.previous.to = int32(len(p.answers))
+	at.previous.to = int32(len(p.previous))
 	p.found = append(p.found, at)
-	p.persons[p.commit] = persons{}
+}
+
+// hold notes that the commit being compared introduced a blob.
+func (p *placer) hold(blob int32) {
+	switch {
+	case len(p.opts.Refs) == 0 || p.lastHeld[blob] == p.commit:
+	case len(p.held) == maxHeld:
+		p.heldCut = true
+	default:
+		p.lastHeld[blob] = p.commit
+		p.held = append(p.held, held{blob, p.commit})
+	}
 }
 
 // pathTo returns the path of a name in the tree being compared.
 func (p *placer) pathTo(name int32) string {
 	var b strings.Builder
 	for _, dir := range p.path {
-		b.WriteString(p.nameText(dir))
+		b.Write(p.names.text(p.ranked[dir]))
 		b.WriteByte('/')
 	}
-	b.WriteString(p.nameText(name))
+	b.Write(p.names.text(p.ranked[name]))
 	return b.String()
 }
 
-// describe walks src again for what was not worth keeping the first time: who made the commits that introduced
-// something, and what stood at those paths before.
-func (p *placer) describe(ctx context.Context, src Source, walk WalkOptions) error {
-	if len(p.found) == 0 {
-		return nil
-	}
-	if len(p.asked) == 0 {
-		walk.Kinds = KindsOf(Commit)
-	}
-	var mu sync.Mutex
-	_, err := src.Walk(ctx, walk, func(int) Visitor {
-		return func(o Object) error {
-			switch o.Kind {
-			case Commit:
-				if n, ok := p.nodeOf[o.ID]; ok {
-					mu.Lock()
-					defer mu.Unlock()
-					p.describeCommit(n, o)
-				}
-			case Tree:
-				n, ok := p.treeOf[o.ID]
-				if questions := p.asked[n]; ok && len(questions) > 0 {
-					p.answer(questions, o)
-				}
-			}
-			return nil
-		}
-	})
-	return err
-}
-
-// describeCommit keeps who made a commit, if that is needed.
-func (p *placer) describeCommit(n int32, o Object) {
-	if _, ok := p.persons[n]; ok {
-		if c, err := ParseCommit(o.ID, o.Data); err == nil {
-			p.persons[n] = persons{c.Author, c.Committer}
-		}
-	}
-}
-
-// answer answers all questions about one tree. Each question has its own place for the answer, and each tree comes
-// once, so this needs no lock.
-func (p *placer) answer(questions []question, o Object) {
-	blobs := map[string]ID{}
-	for e, err := range ParseTree(o.ID, o.Data, p.format) {
-		if err == nil && e.Mode.IsBlob() {
-			blobs[string(e.Name)] = e.ID
-		}
-	}
-	for _, q := range questions {
-		p.answers[q.answer] = blobs[p.nameText(q.name)]
-	}
-}
-
-// result puts everything together.
-func (p *placer) result() map[magpie.Hash]Placement {
+// placements puts everything about the history together, in the order of blobs.
+func (p *placer) placements() []Placement {
 	placements := make([]Placement, len(p.blobs))
-	for _, f := range p.found {
-		who := p.persons[f.commit]
-		in := Introduction{
-			Path: f.path, Commit: p.commits[f.commit].id.Hash(), ParentUnknown: f.unknown,
-			Author: who.author.Name, Email: who.author.Email,
-			AuthorDate: who.author.When, CommitterDate: who.committer.When,
+	persons := map[int32]Person{}
+	person := func(text int32) Person {
+		who, ok := persons[text]
+		if !ok && text >= 0 {
+			who = personText(p.persons.text(text))
+			persons[text] = who
 		}
-		for _, id := range p.answers[f.previous.from:f.previous.to] {
-			if h := id.Hash(); !id.IsZero() && !slices.Contains(in.Previous, h) {
-				in.Previous = append(in.Previous, h)
-			}
+		return who
+	}
+	for _, f := range p.found {
+		c := &p.commits[f.commit]
+		author, committer := person(c.author), person(c.committer)
+		in := Introduction{
+			Path: f.path, Commit: p.commitIDs.id(c.id).Hash(), ParentUnknown: f.unknown,
+			Author: author.Name, Email: author.Email, AuthorDate: c.authored.time(),
+			Committer: committer.Name, CommitterEmail: committer.Email, CommitterDate: c.committed.time(),
+		}
+		for _, blob := range p.previous[f.previous.from:f.previous.to] {
+			in.Previous = append(in.Previous, p.objects.id(blob).Hash())
 		}
 		placements[f.blob].Introductions = append(placements[f.blob].Introductions, in)
 	}
-	out := make(map[magpie.Hash]Placement, len(p.blobs))
-	for i, id := range p.blobs {
-		pl := placements[i]
-		pl.Truncated = p.truncated[i] || p.cut
-		sortIntroductions(pl.Introductions)
-		out[id.Hash()] = pl
+	for i := range placements {
+		placements[i].Truncated = p.truncated[i] || p.cut
+		sortIntroductions(placements[i].Introductions)
 	}
-	return out
+	return placements
 }
 
 // sortIntroductions sorts by committer time, unknown ones last, then commit, then path.
@@ -269,4 +258,13 @@ func compareTimes(a, b time.Time) int {
 		return -1
 	}
 	return a.Compare(b)
+}
+
+// result gives each blob its placement.
+func (p *placer) result(placements []Placement) map[magpie.Hash]Placement {
+	out := make(map[magpie.Hash]Placement, len(p.blobs))
+	for i, id := range p.blobs {
+		out[id.Hash()] = placements[i]
+	}
+	return out
 }

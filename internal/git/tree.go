@@ -59,21 +59,27 @@ func ParseTree(id ID, data []byte, format Format) iter.Seq2[TreeEntry, error] {
 
 // parseEntry reads the entry at the start of b and returns it with its length, or 0 if there is none.
 func parseEntry(b []byte, size int) (TreeEntry, int) {
-	var e TreeEntry
+	mode, name, n := cutEntry(b, size)
+	if n == 0 {
+		return TreeEntry{}, 0
+	}
+	return TreeEntry{mode, name, IDFromBytes(b[n-size : n])}, n
+}
+
+// cutEntry reads mode and name of the entry at the start of b and returns them with the entry's length, whose last size
+// bytes are the id, or 0 if there is none.
+func cutEntry(b []byte, size int) (mode Mode, name []byte, n int) {
 	i := 0
 	for ; i < len(b) && '0' <= b[i] && b[i] <= '7' && i < 8; i++ {
-		e.Mode = e.Mode<<3 | Mode(b[i]-'0')
+		mode = mode<<3 | Mode(b[i]-'0')
 	}
 	if i == 0 || i >= len(b) || b[i] != ' ' {
-		return e, 0
+		return 0, nil, 0
 	}
 	i++
-	n := bytes.IndexByte(b[i:], 0)
-	if n <= 0 || len(b)-(i+n+1) < size {
-		return e, 0
+	end := bytes.IndexByte(b[i:], 0)
+	if end <= 0 || len(b)-(i+end+1) < size {
+		return 0, nil, 0
 	}
-	e.Name = b[i : i+n]
-	i += n + 1
-	e.ID = IDFromBytes(b[i : i+size])
-	return e, i + size
+	return mode, b[i : i+end], i + end + 1 + size
 }

@@ -24,6 +24,11 @@ type Finding struct {
 	Email  string
 	Date   time.Time // the commit's author date
 
+	// Refs names the refs that reach a commit with this version of the file, at most 100 of them; nil where that was not
+	// asked for. Presence says whether the secret still stands somewhere on the default branch.
+	Refs     []string
+	Presence Presence
+
 	Excerpt Excerpt
 }
 

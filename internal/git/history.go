@@ -21,8 +21,8 @@ type history struct {
 
 	names    texts
 	persons  texts
-	trees    column[int32] // their numbers as objects
-	treeAt   []int32       // number of an object → tree, or -1
+	trees    column[int32]  // their numbers as objects
+	treeAt   []int32        // number of an object → tree, or -1
 	dirs     column[period] // to is the tree, or -1 if it is not in the source
 	files    column[period]
 	commits  []commitNode

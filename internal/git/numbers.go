@@ -19,7 +19,7 @@ type numbers struct {
 const numberShards = 64 // so that workers hardly ever wait for each other
 
 type numberShard struct {
-	mu    sync.Mutex
+	mu sync.Mutex
 	// slots holds, in its low bits, how many ids came before the one that is here, plus one, and above some bits of its
 	// hash, so that other ids are hardly ever looked at; zero is free.
 	slots []uint32
@@ -117,7 +117,9 @@ type recentSlot struct {
 
 const recentSlots = 4096
 
-func newRecent(n *numbers) *recent { return &recent{numbers: n, slots: make([]recentSlot, recentSlots)} }
+func newRecent(n *numbers) *recent {
+	return &recent{numbers: n, slots: make([]recentSlot, recentSlots)}
+}
 
 // of is as that of numbers.
 func (r *recent) of(id []byte) int32 {

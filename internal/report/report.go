@@ -75,6 +75,8 @@ type Line struct {
 	Secret      string            `json:"secret,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 	DecodedFrom string            `json:"decoded_from"`
+	Presence    magpie.Presence   `json:"presence,omitempty"` // of a repository on disk
+	Refs        []string          `json:"refs,omitempty"`     // likewise
 }
 
 // newLine turns a finding into its machine-readable form.
@@ -84,6 +86,7 @@ func newLine(f magpie.Finding, showSecrets bool) Line {
 		File: f.File, LineStart: f.LineStart, LineEnd: f.LineEnd, ColumnStart: f.ColumnStart, ColumnEnd: f.ColumnEnd,
 		Blob: f.Blob, Commit: f.Commit, Author: f.Author, Email: f.Email,
 		Match: f.Excerpt.Text, Fingerprint: detect.Fingerprint(f.Secret.Reveal()), DecodedFrom: f.DecodedFrom,
+		Presence: f.Presence, Refs: f.Refs,
 	}
 	if !f.Date.IsZero() {
 		line.Date = f.Date.Format(time.RFC3339)

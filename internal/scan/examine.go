@@ -32,6 +32,10 @@ type Examination struct {
 	Complete bool
 	// Whole scans each version of a file whole, whatever it was made from: slower, and the same by definition.
 	Whole bool
+	// Refs and Default, a full name, are the repository's refs and its default branch, for findings to tell which of them
+	// reach a secret and whether it is still there. Without them they don't.
+	Refs    []magpie.Tip
+	Default string
 	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
 	Progress *Meter
 	// Grace is how long, after the context has ended, what was found by then is still placed for the partial result.
@@ -196,23 +200,43 @@ func (x *examiner) place(ctx context.Context, source git.Source) error {
 		blobs = append(blobs, blob)
 	}
 	slices.Sort(blobs)
-	placements, report, err := git.Place(ctx, source, blobs, git.PlaceOptions{Workers: x.Workers, Progress: x.Progress.placed})
+	placements, report, err := git.Place(ctx, source, blobs, git.PlaceOptions{
+		Workers: x.Workers, Progress: x.Progress.placed, Refs: x.Refs, Default: x.Default,
+	})
 	if err != nil {
 		return fmt.Errorf("placing findings: %w", err)
 	}
 	x.skipObjects(report)
 	secrets := x.secretsOfBlobs()
+	presence := x.presence(placements)
 	for _, blob := range blobs {
 		placement := placements[blob]
 		if placement.Truncated {
 			x.skip(fmt.Sprintf("blob %s: it stands in more places than are listed", blob))
 		}
 		for _, h := range x.hits[blob] {
+			h.finding.Refs, h.finding.Presence = placement.Refs, presence[h.key]
 			x.result.Places = append(x.result.Places, x.placesOf(h, placement, secrets)...)
 		}
 	}
 	slices.SortStableFunc(x.result.Places, comparePlaces)
 	return nil
+}
+
+// presence says of each secret whether it stands on the default branch, in whatever version of whatever file.
+func (x *examiner) presence(placements map[magpie.Hash]git.Placement) map[secretKey]magpie.Presence {
+	presence := map[secretKey]magpie.Presence{}
+	for blob, hits := range x.hits {
+		for _, h := range hits {
+			switch p := placements[blob].Presence; {
+			case p == magpie.PresencePresent:
+				presence[h.key] = p
+			case p == magpie.PresenceAbsent && presence[h.key] == magpie.PresenceUnknown:
+				presence[h.key] = p
+			}
+		}
+	}
+	return presence
 }
 
 func (x *examiner) secretsOfBlobs() map[magpie.Hash]map[secretKey]bool {

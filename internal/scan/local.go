@@ -22,6 +22,14 @@ func ExamineRepository(ctx context.Context, repository *pack.Repository, e Exami
 	e.Progress.enter(magpie.PhaseIndexing)
 	absent := repository.Absent()
 	e.Complete = len(absent.Shallow) == 0 && !absent.Partial
+	refs, refsErr := repository.Refs()
+	for _, ref := range refs {
+		if ref.Name == "HEAD" {
+			e.Default = ref.Target
+		} else if ref.Hash != "" {
+			e.Refs = append(e.Refs, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
+		}
+	}
 	result, err := Examine(ctx, repository, e)
 	if err != nil {
 		return result, err
@@ -29,9 +37,8 @@ func ExamineRepository(ctx context.Context, repository *pack.Repository, e Exami
 	for _, why := range absent.Unread {
 		result.skip(why)
 	}
-	refs, err := repository.Refs()
-	if err != nil {
-		result.skip(err.Error())
+	if refsErr != nil {
+		result.skip(refsErr.Error())
 	}
 	for _, ref := range refs {
 		if ref.Broken != "" {

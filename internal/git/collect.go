@@ -18,14 +18,17 @@ import (
 // period is one entry of all the trees from one number to another; trees are numbered in the order in which a worker saw
 // them.
 type period struct {
-	name, to    int32 // to is the number of a blob or tree
+	name, to    int32 // to is the number of a tree or which of the blobs asked for it is
 	from, until int32 // the first tree that has it, and the next one that has not
 }
+
+// file is a period of a blob, whose id is kept beside it.
+type file struct{ name, from, until int32 }
 
 // commitNode is what is kept of a commit.
 type commitNode struct {
 	id                  int32 // its number
-	tree                int32 // the number of its tree as an object
+	tree                int32 // the number of its tree
 	parents             span  // of numbers
 	author, committer   int32 // texts, for personText; -1 if it names none
 	authored, committed stamp
@@ -36,16 +39,18 @@ type span struct{ from, to int32 }
 
 // collector keeps what one worker sees. Collectors share the numbers of ids, and how much memory is left.
 type collector struct {
-	objects   *recent
-	commitIDs *numbers
+	treeIDs   *recent
+	commitIDs *recent
 	tagIDs    *numbers
-	wanted    []int32 // as in history
+	wanted    *wanted
 	budget    *keeping
 
 	names   texts
-	trees   column[int32] // their numbers as objects
+	trees   column[int32] // their numbers
 	dirs    column[period]
-	files   column[period] // those of blobs
+	hits    column[period] // those of blobs that are asked for
+	files   column[file]   // those of all blobs, as far as they are kept
+	fileIDs idColumn
 	persons texts
 	commits column[commitNode]
 	parents column[int32]
@@ -64,8 +69,8 @@ type standing struct {
 	at    uint32 // where it starts in the tree
 	since int32  // the first tree that had it
 	name  int32
-	to    int32
-	kind  Kind // 0 for a submodule
+	to    int32 // as in period; -1 for all else
+	kind  Kind  // 0 for a submodule
 }
 
 // keeping is how much memory is left for what comes from the source, counted roughly and for all collectors together.
@@ -154,7 +159,7 @@ func (c *collector) tree(o Object) {
 	case err != nil:
 		c.breaks(corrupt(Tree, o.ID, "at byte %d: %w", d.pos, err))
 	}
-	c.trees.add(c.objects.of(o.ID.raw[:o.ID.n]))
+	c.trees.add(c.treeIDs.of(o.ID.raw[:o.ID.n]))
 	if len(c.last) > maxLast {
 		c.forget(int32(c.trees.n))
 		c.last, c.entries, c.fresh = nil, nil, nil
@@ -210,8 +215,13 @@ func (c *collector) drop(i int, tree int32) {
 	case Tree:
 		c.dirs.add(period{e.name, e.to, e.since, tree})
 	case Blob:
-		if !c.budget.lost.Load() || isWanted(c.wanted, e.to) {
-			c.files.add(period{e.name, e.to, e.since, tree})
+		if e.to >= 0 {
+			c.hits.add(period{e.name, e.to, e.since, tree})
+		}
+		if !c.budget.lost.Load() {
+			end := c.end(i)
+			c.files.add(file{e.name, e.since, tree})
+			c.fileIDs.add(c.last[end-c.fileIDs.size : end])
 		}
 	}
 }
@@ -219,7 +229,8 @@ func (c *collector) drop(i int, tree int32) {
 // finish records what still stands.
 func (c *collector) finish() {
 	c.forget(int32(c.trees.n))
-	c.last, c.entries, c.fresh, c.scratch, c.objects = nil, nil, nil, nil, nil
+	c.last, c.entries, c.fresh, c.scratch = nil, nil, nil, nil
+	c.treeIDs, c.commitIDs = nil, nil
 }
 
 // differ compares a tree with the one before it, between what both begin and end with.
@@ -246,7 +257,7 @@ func (d *differ) run() error {
 				continue
 			}
 		}
-		mode, name, n := cutEntry(d.data[d.pos:], d.objects.size)
+		mode, name, n := cutEntry(d.data[d.pos:], d.treeIDs.size)
 		if n > d.end-d.pos {
 			// What looked like common entries at the end is not cut the same way.
 			d.end, d.after = len(d.data), len(d.entries)
@@ -283,7 +294,7 @@ func (d *differ) dropTo(i int) {
 
 // add takes up the entry of n bytes at pos, which differs from the next old one.
 func (d *differ) add(mode Mode, name []byte, n int) error {
-	e := standing{at: uint32(d.pos), since: d.tree, name: -1}
+	e := standing{at: uint32(d.pos), since: d.tree, name: -1, to: -1}
 	for d.old < d.after {
 		order := bytes.Compare(d.oldName(), name)
 		if order > 0 {
@@ -308,12 +319,12 @@ func (d *differ) add(mode Mode, name []byte, n int) error {
 			return errKept
 		}
 	}
-	id := d.data[d.pos+n-d.objects.size : d.pos+n]
+	id := d.data[d.pos+n-d.treeIDs.size : d.pos+n]
 	switch {
 	case mode.IsTree():
-		e.kind, e.to = Tree, d.objects.of(id)
+		e.kind, e.to = Tree, d.treeIDs.of(id)
 	case mode.IsBlob():
-		e.kind, e.to = Blob, d.objects.of(id)
+		e.kind, e.to = Blob, d.wanted.which(id)
 	}
 	d.fresh = append(d.fresh, e)
 	d.pos += n
@@ -328,15 +339,19 @@ const takeEvery = 64
 
 // oldName returns the name of the next old entry.
 func (d *differ) oldName() []byte {
-	entry := d.last[d.entries[d.old].at : d.collector.end(d.old)-d.objects.size-1]
+	entry := d.last[d.entries[d.old].at : d.collector.end(d.old)-d.treeIDs.size-1]
 	return entry[bytes.IndexByte(entry, ' ')+1:]
 }
 
 // commit keeps the links of a commit and who made it.
 func (c *collector) commit(o Object) {
 	c.raw.read(o.Data)
-	tree, err := ParseID(c.raw.tree)
-	if err != nil || tree.IsZero() || slices.ContainsFunc(c.raw.parents, func(p []byte) bool { return !isID(p) }) {
+	c.scratch = c.scratch[:0]
+	good := c.unhex(c.raw.tree) && !allZero(c.scratch)
+	for _, p := range c.raw.parents {
+		good = good && c.unhex(p)
+	}
+	if !good {
 		_, err := ParseCommit(o.ID, o.Data)
 		c.breaks(err)
 		return
@@ -347,17 +362,36 @@ func (c *collector) commit(o Object) {
 	}
 	var n commitNode
 	n.id = c.commitIDs.of(o.ID.raw[:o.ID.n])
-	n.tree = c.objects.of(tree.raw[:tree.n])
+	ids := c.scratch
+	n.tree = c.treeIDs.of(ids[:len(c.raw.tree)/2])
+	ids = ids[len(c.raw.tree)/2:]
 	n.parents.from = int32(c.parents.n)
-	for _, hex := range c.raw.parents {
-		p, _ := ParseID(hex) // isID was asked
-		c.parents.add(c.commitIDs.of(p.raw[:p.n]))
+	for _, p := range c.raw.parents {
+		c.parents.add(c.commitIDs.of(ids[:len(p)/2]))
+		ids = ids[len(p)/2:]
 	}
 	n.parents.to = int32(c.parents.n)
 	n.author, n.authored = c.person(c.raw.author)
 	n.committer, n.committed = c.person(c.raw.committer)
 	c.commits.add(n)
 }
+
+// unhex appends an id to scratch and reports whether it is one.
+func (c *collector) unhex(digits []byte) bool {
+	if len(digits) != 40 && len(digits) != 64 {
+		return false
+	}
+	for i := 0; i < len(digits); i += 2 {
+		hi, lo := unhex[digits[i]], unhex[digits[i+1]]
+		if hi|lo > 15 {
+			return false
+		}
+		c.scratch = append(c.scratch, hi<<4|lo)
+	}
+	return true
+}
+
+func allZero(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
 
 // maxPerson is the length in bytes of a name with its e-mail address beyond which they are not kept.
 const maxPerson = 4096
@@ -423,9 +457,32 @@ func (c *collector) tag(o Object) {
 	c.tags.add(n)
 }
 
-// isWanted reports whether a blob is asked for, by its number.
-func isWanted(wanted []int32, blob int32) bool {
-	return int(blob) < len(wanted) && wanted[blob] >= 0
+// wanted is the blobs that are asked for.
+type wanted struct {
+	which16 [1 << 16 / 64]uint64 // the first 16 bits of their ids
+	ids     map[ID]int32
+}
+
+// which returns which of the blobs asked for has an id, or -1.
+func (w *wanted) which(id []byte) int32 {
+	if k := binary.LittleEndian.Uint16(id); w.which16[k/64]>>(k%64)&1 == 0 {
+		return -1
+	}
+	if i, ok := w.ids[IDFromBytes(id)]; ok {
+		return i
+	}
+	return -1
+}
+
+// add asks for a blob and reports whether it was not asked for yet.
+func (w *wanted) add(id ID) bool {
+	k := binary.LittleEndian.Uint16(id.raw[:])
+	w.which16[k/64] |= 1 << (k % 64)
+	n := len(w.ids)
+	if _, ok := w.ids[id]; !ok {
+		w.ids[id] = int32(n)
+	}
+	return len(w.ids) > n
 }
 
 // commonPrefix returns how many bytes a and b have in common at their start.

@@ -2,7 +2,9 @@ package git
 
 import (
 	"cmp"
+	"context"
 	"slices"
+	"sort"
 
 	"magpie"
 )
@@ -11,9 +13,9 @@ import (
 // number in the order in which trees came, a commit a position in commits.
 type history struct {
 	format     Format
-	blobs      []ID    // that are asked for
-	wanted     []int32 // number of a blob → position in blobs, or -1; numbers beyond its end are not wanted
-	objects    *numbers
+	blobs      []ID // that are asked for
+	wanted     *wanted
+	treeIDs    *numbers
 	commitIDs  *numbers
 	tagIDs     *numbers
 	budget     *keeping
@@ -21,23 +23,26 @@ type history struct {
 
 	names    texts
 	persons  texts
-	trees    column[int32]  // their numbers as objects
-	treeAt   []int32        // number of an object → tree, or -1
+	trees    column[int32]  // their numbers
+	treeAt   []int32        // number of a tree → the tree, or -1
 	dirs     column[period] // to is the tree, or -1 if it is not in the source
-	files    column[period]
+	hits     column[period] // to is a position in blobs
+	files    column[file]
+	fileIDs  idColumn
 	commits  []commitNode
 	commitAt []int32 // number of a commit → its position, or -1
 	parents  column[int32]
 	tags     map[int32]tagNode // by number
 
 	marked  []bool  // trees that have a wanted blob in or below them
+	holes   []bool  // trees that have one in or below them that is not in the source
 	rank    []int32 // name → its position among the names on the way to wanted blobs, or -1
 	ranked  []int32 // those names, in order
 	dirsOf  lists   // marked subdirectories, as trees
 	hitsOf  lists   // wanted blobs, as positions in blobs
 	dirsBy  byName
-	filesBy byName
-	cut     bool // something had to be left out, so any blob may miss something
+	filesBy byName // to is a position in files
+	cut     bool   // something had to be left out, so any blob may miss something
 }
 
 // maxKept is how much memory in bytes, roughly, may go into what is kept of a source's commits and trees.
@@ -45,26 +50,17 @@ const maxKept = 2 << 30
 
 func newHistory(format Format, blobs []magpie.Hash, limit int64) (*history, error) {
 	h := &history{
-		format: format, objects: newNumbers(format), commitIDs: newNumbers(format), tagIDs: newNumbers(format),
-		budget: newKeeping(limit),
+		format: format, treeIDs: newNumbers(format), commitIDs: newNumbers(format), tagIDs: newNumbers(format),
+		wanted: &wanted{ids: make(map[ID]int32, len(blobs))}, budget: newKeeping(limit),
+		fileIDs: idColumn{size: format.Size()},
 	}
-	seen := make(map[ID]bool, len(blobs))
-	var numbered []int32
 	for _, b := range blobs {
 		id, err := ParseID(b)
 		if err != nil {
 			return nil, err
 		}
-		if !seen[id] {
-			seen[id] = true
+		if h.wanted.add(id) {
 			h.blobs = append(h.blobs, id)
-			numbered = append(numbered, h.objects.of(id.raw[:id.n]))
-		}
-	}
-	h.wanted = filled(h.objects.end())
-	for i, n := range numbered {
-		if n >= 0 {
-			h.wanted[n] = int32(i)
 		}
 	}
 	return h, nil
@@ -79,13 +75,28 @@ func filled(n int) []int32 {
 	return list
 }
 
-// visitor returns a new collector's.
-func (h *history) visitor(int) Visitor {
+// walk collects everything. Objects that come several times do no harm, so a source that can leave it to us to notice is
+// spared to remember which objects it has handed out.
+func (h *history) walk(ctx context.Context, src Source, opts WalkOptions) (Report, error) {
+	lineages, ok := src.(LineageSource)
+	if !ok {
+		return src.Walk(ctx, opts, func(int) Visitor { return h.newCollector().visit })
+	}
+	return lineages.WalkLineages(ctx, opts, func(int) VersionVisitor {
+		c := h.newCollector()
+		return func(v *Version) (any, error) {
+			return nil, c.visit(Object{ID: v.ID(), Kind: v.Kind, Data: v.Data})
+		}
+	})
+}
+
+func (h *history) newCollector() *collector {
 	c := &collector{
-		objects: newRecent(h.objects), commitIDs: h.commitIDs, tagIDs: h.tagIDs, wanted: h.wanted, budget: h.budget,
+		treeIDs: newRecent(h.treeIDs), commitIDs: newRecent(h.commitIDs), tagIDs: h.tagIDs, wanted: h.wanted, budget: h.budget,
+		fileIDs: idColumn{size: h.format.Size()},
 	}
 	h.collectors = append(h.collectors, c)
-	return c.visit
+	return c
 }
 
 // join puts together what the collectors have, after the walk, and adds to report what they could not use.
@@ -94,7 +105,8 @@ func (h *history) join(report *Report) {
 	for i, c := range h.collectors {
 		c.finish()
 		if i == 0 {
-			h.names, h.persons, h.trees, h.dirs, h.files, h.parents = c.names, c.persons, c.trees, c.dirs, c.files, c.parents
+			h.names, h.persons, h.trees, h.parents = c.names, c.persons, c.trees, c.parents
+			h.dirs, h.hits, h.files, h.fileIDs = c.dirs, c.hits, c.files, c.fileIDs
 		}
 		h.addCommits(c, i == 0)
 		if i > 0 {
@@ -109,7 +121,7 @@ func (h *history) join(report *Report) {
 		report.Add(c.skipped)
 		h.collectors[i] = nil
 	}
-	h.treeAt = filled(h.objects.end())
+	h.treeAt = filled(h.treeIDs.end())
 	for i := range h.trees.n {
 		h.treeAt[*h.trees.at(i)] = int32(i)
 	}
@@ -118,6 +130,11 @@ func (h *history) join(report *Report) {
 		p.to = h.treeAt[p.to]
 	}
 	h.commitAt = filled(h.commitIDs.end())
+	h.commits = slices.DeleteFunc(h.commits, func(c commitNode) bool {
+		again := h.commitAt[c.id] >= 0
+		h.commitAt[c.id] = 0
+		return again
+	})
 	for i, c := range h.commits {
 		h.commitAt[c.id] = int32(i)
 	}
@@ -129,7 +146,14 @@ func (h *history) addTrees(c *collector) {
 	name := h.names.merge(&c.names)
 	shift := func(p period) period { return period{name[p.name], p.to, p.from + base, p.until + base} }
 	move(&h.dirs, &c.dirs, shift)
-	move(&h.files, &c.files, shift)
+	move(&h.hits, &c.hits, shift)
+	move(&h.files, &c.files, func(f file) file { return file{name[f.name], f.from + base, f.until + base} })
+	for i := range c.fileIDs.n {
+		h.fileIDs.add(c.fileIDs.at(i))
+		if (i+1)%chunkSize == 0 {
+			c.fileIDs.chunks[i/chunkSize] = nil
+		}
+	}
 	move(&h.trees, &c.trees, func(n int32) int32 { return n })
 }
 
@@ -182,20 +206,12 @@ func (h *history) parentsOf(c *commitNode) func(yield func(int32) bool) {
 	}
 }
 
-// tree returns the tree that has a number as an object, or -1.
-func (h *history) tree(object int32) int32 {
-	if object < 0 {
+// tree returns the tree that has a number, or -1.
+func (h *history) tree(number int32) int32 {
+	if number < 0 {
 		return -1
 	}
-	return h.treeAt[object]
-}
-
-// hit returns which of the blobs asked for a file is, or -1.
-func (h *history) hit(p *period) int32 {
-	if !isWanted(h.wanted, p.to) {
-		return -1
-	}
-	return h.wanted[p.to]
+	return h.treeAt[number]
 }
 
 // markedDir returns the tree that a subdirectory is, if it is marked, or -1.
@@ -206,16 +222,27 @@ func (h *history) markedDir(p *period) int32 {
 	return -1
 }
 
-// prepare finds what is on the way to wanted blobs.
+// prepare finds what is on the way to wanted blobs and gives up what is not.
 func (h *history) prepare() {
 	up := h.parentDirs()
-	h.marked = h.above(up, &h.files, func(p *period) bool { return h.hit(p) >= 0 })
+	h.marked = h.above(up, &h.hits, func(*period) bool { return true })
+	h.holes = h.above(up, &h.dirs, func(p *period) bool { return p.to < 0 })
 	h.rankNames()
-	h.dirsOf = h.newLists(&h.dirs, h.markedDir, func(a, b int32) int {
-		return h.objects.id(*h.trees.at(int(a))).Compare(h.objects.id(*h.trees.at(int(b))))
+	h.dirsOf = h.newLists(&h.dirs, h.markedDir, h.byTreeID)
+	h.hitsOf = h.newLists(&h.hits, func(p *period) int32 { return p.to }, cmp.Compare[int32])
+	h.hits = column[period]{}
+	h.dirsBy = h.newByName(h.dirs.n, func(i int) period { return *h.dirs.at(i) })
+	h.dirs = column[period]{}
+	h.filesBy = h.newByName(h.files.n, func(i int) period {
+		f := h.files.at(i)
+		return period{f.name, int32(i), f.from, f.until}
 	})
-	h.hitsOf = h.newLists(&h.files, h.hit, cmp.Compare[int32])
-	h.dirsBy, h.filesBy = h.newByName(&h.dirs), h.newByName(&h.files)
+	h.files = column[file]{}
+}
+
+// byTreeID orders trees by their ids.
+func (h *history) byTreeID(a, b int32) int {
+	return h.treeIDs.id(*h.trees.at(int(a))).Compare(h.treeIDs.id(*h.trees.at(int(b))))
 }
 
 // grouped is a list of positions in groups that are numbered from 0.
@@ -303,10 +330,8 @@ func (h *history) rankNames() {
 			add(p.name)
 		}
 	}
-	for i := range h.files.n {
-		if p := h.files.at(i); h.hit(p) >= 0 {
-			add(p.name)
-		}
+	for i := range h.hits.n {
+		add(h.hits.at(i).name)
 	}
 	slices.SortFunc(h.ranked, func(a, b int32) int { return slices.Compare(h.names.text(a), h.names.text(b)) })
 	for i, name := range h.ranked {
@@ -322,7 +347,6 @@ type lists struct {
 	of    []int32 // tree → list
 	start []int32 // list → where it starts in links; list 0 is empty
 	links []link
-	order func(a, b link) int
 }
 
 // at returns the links of a tree, in order.
@@ -330,8 +354,21 @@ func (l *lists) at(tree int32) []link { return l.links[l.start[l.of[tree]]:l.sta
 
 // has reports whether a tree has a link.
 func (l *lists) has(tree int32, want link) bool {
-	_, ok := slices.BinarySearchFunc(l.at(tree), want, l.order)
-	return ok
+	links := l.at(tree)
+	low, high := 0, len(links)
+	for low < high {
+		if mid := (low + high) / 2; links[mid].name < want.name {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	for ; low < len(links) && links[low].name == want.name; low++ {
+		if links[low].to == want.to {
+			return true
+		}
+	}
+	return false
 }
 
 // maxLinks bounds the memory for lists, to 8 bytes times this.
@@ -341,7 +378,7 @@ const maxLinks = 1 << 27
 // trees have, are in the order that tie says.
 func (h *history) newLists(periods *column[period], to func(*period) int32, tie func(a, b int32) int) lists {
 	l := lists{of: make([]int32, h.trees.n), start: []int32{0, 0}}
-	l.order = func(a, b link) int {
+	order := func(a, b link) int {
 		if a.name != b.name || a.to == b.to {
 			return cmp.Compare(a.name, b.name)
 		}
@@ -369,7 +406,7 @@ func (h *history) newLists(periods *column[period], to func(*period) int32, tie 
 		for _, i := range begins {
 			p := periods.at(int(i))
 			a := active{link{h.rank[p.name], to(p)}, p.until}
-			at, _ := slices.BinarySearchFunc(now, a, func(x, y active) int { return l.order(x.link, y.link) })
+			at, _ := slices.BinarySearchFunc(now, a, func(x, y active) int { return order(x.link, y.link) })
 			now = slices.Insert(now, at, a)
 		}
 		soonest = int32(h.trees.n)
@@ -392,44 +429,88 @@ func (h *history) newLists(periods *column[period], to func(*period) int32, tie 
 
 // byName finds entries of trees by their name, for ranked names.
 type byName struct {
-	grouped
-	periods *column[period]
-	reach   []int32 // for each item, the latest end of those of its group up to it
+	start           []int32 // of each name in what follows, where those of one name are ordered by from
+	from, until, to []int32
+	reach           []int32 // the latest until of those of the same name up to here; nil if they follow each other
 }
 
-func (h *history) newByName(periods *column[period]) byName {
-	b := byName{periods: periods, grouped: group(periods, len(h.ranked), func(p *period) int32 { return h.rank[p.name] })}
-	b.reach = make([]int32, len(b.items))
-	for name := range int32(len(h.ranked)) {
-		items := b.of(name)
-		byStart := func(x, y int32) int { return cmp.Compare(periods.at(int(x)).from, periods.at(int(y)).from) }
-		if !slices.IsSortedFunc(items, byStart) {
-			slices.SortStableFunc(items, byStart)
-		}
-		latest := int32(0)
-		for i, item := range items {
-			latest = max(latest, periods.at(int(item)).until)
-			b.reach[int(b.start[name])+i] = latest
+// newByName makes a byName of n entries.
+func (h *history) newByName(n int, at func(int) period) byName {
+	b := byName{start: make([]int32, len(h.ranked)+2)}
+	for i := range n {
+		if r := h.rank[at(i).name]; r >= 0 {
+			b.start[r+2]++
 		}
 	}
+	for r := range h.ranked {
+		b.start[r+2] += b.start[r+1]
+	}
+	m := b.start[len(h.ranked)+1]
+	b.from, b.until, b.to = make([]int32, m), make([]int32, m), make([]int32, m)
+	for i := range n {
+		p := at(i)
+		if r := h.rank[p.name]; r >= 0 {
+			k := b.start[r+1]
+			b.start[r+1]++
+			b.from[k], b.until[k], b.to[k] = p.from, p.until, p.to
+		}
+	}
+	b.overlap()
 	return b
+}
+
+// overlap looks for entries of one name whose periods overlap, which only broken trees have. The others came in order,
+// because a period is recorded when it ends.
+func (b *byName) overlap() {
+	broken := false
+	for name := 0; name+1 < len(b.start); name++ {
+		for k := int(b.start[name]) + 1; k < int(b.start[name+1]); k++ {
+			broken = broken || b.from[k] < b.until[k-1]
+		}
+	}
+	if !broken {
+		return
+	}
+	b.reach = make([]int32, len(b.from))
+	for name := 0; name+1 < len(b.start); name++ {
+		first, last := int(b.start[name]), int(b.start[name+1])
+		sort.Stable(byFrom{b.from[first:last], b.until[first:last], b.to[first:last]})
+		latest := int32(0)
+		for k := first; k < last; k++ {
+			latest = max(latest, b.until[k])
+			b.reach[k] = latest
+		}
+	}
+}
+
+// byFrom sorts the columns of a byName.
+type byFrom struct{ from, until, to []int32 }
+
+func (s byFrom) Len() int           { return len(s.from) }
+func (s byFrom) Less(i, j int) bool { return s.from[i] < s.from[j] }
+func (s byFrom) Swap(i, j int) {
+	s.from[i], s.from[j] = s.from[j], s.from[i]
+	s.until[i], s.until[j] = s.until[j], s.until[i]
+	s.to[i], s.to[j] = s.to[j], s.to[i]
 }
 
 // in calls found with all that have a name in a tree, and returns how many entries it looked at.
 func (b *byName) in(tree, name int32, found func(to int32)) int64 {
-	first := b.start[name]
-	items := b.of(name)
-	n, _ := slices.BinarySearchFunc(items, tree, func(item, tree int32) int {
-		if b.periods.at(int(item)).from <= tree {
-			return -1
+	first := int(b.start[name])
+	at, here := slices.BinarySearch(b.from[first:b.start[name+1]], tree)
+	if here {
+		at++
+		for first+at < int(b.start[name+1]) && b.from[first+at] == tree {
+			at++
 		}
-		return 1
-	})
+	}
 	steps := int64(1)
-	for i := n - 1; i >= 0 && b.reach[int(first)+i] > tree; i-- {
-		steps++
-		if p := b.periods.at(int(items[i])); p.until > tree {
-			found(p.to)
+	for k := first + at - 1; k >= first && (b.reach == nil || b.reach[k] > tree); k-- {
+		if steps++; b.until[k] > tree {
+			found(b.to[k])
+		}
+		if b.reach == nil {
+			break
 		}
 	}
 	return steps

@@ -90,12 +90,6 @@ func ParseID[T ~string | ~[]byte](h T) (ID, error) {
 	return id, nil
 }
 
-// isID reports whether h is the hexadecimal form of an id.
-func isID(h []byte) bool {
-	_, err := ParseID(h)
-	return err == nil
-}
-
 // unhex maps a hexadecimal digit to its value and everything else to 255.
 var unhex = func() (t [256]byte) {
 	for i := range t {

@@ -115,7 +115,7 @@ type recentSlot struct {
 	number int32 // plus one; zero is free
 }
 
-const recentSlots = 4096
+const recentSlots = 2048
 
 func newRecent(n *numbers) *recent {
 	return &recent{numbers: n, slots: make([]recentSlot, recentSlots)}
@@ -227,3 +227,24 @@ func (c *column[T]) add(v T) {
 
 // at returns item i, to be read or changed.
 func (c *column[T]) at(i int) *T { return &c.chunks[i/chunkSize][i%chunkSize] }
+
+// idColumn is a growing list of ids, which are slices of it.
+type idColumn struct {
+	size   int
+	chunks [][]byte
+	n      int
+}
+
+func (c *idColumn) add(id []byte) {
+	if c.n%chunkSize == 0 {
+		c.chunks = append(c.chunks, make([]byte, 0, chunkSize*c.size))
+	}
+	last := &c.chunks[len(c.chunks)-1]
+	*last = append(*last, id...)
+	c.n++
+}
+
+func (c *idColumn) at(i int) []byte {
+	at := i % chunkSize * c.size
+	return c.chunks[i/chunkSize][at : at+c.size]
+}

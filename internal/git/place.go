@@ -112,7 +112,7 @@ func Place(ctx context.Context, src Source, blobs []magpie.Hash, opts PlaceOptio
 	if len(opts.Refs) > 0 {
 		walk.Kinds |= KindsOf(Tag)
 	}
-	report, err := src.Walk(ctx, walk, h.visitor)
+	report, err := h.walk(ctx, src, walk)
 	if err != nil {
 		return nil, report, fmt.Errorf("reading commits and trees: %w", err)
 	}

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"math"
@@ -23,9 +24,9 @@ type placer struct {
 	*history
 	opts      PlaceOptions
 	found     []place
-	count     []int  // places of each blob
-	truncated []bool // for each blob
-	previous  []int32
+	count     []int   // places of each blob
+	truncated []bool  // for each blob
+	previous  []int32 // files
 
 	commit    int32   // being compared
 	path      []int32 // ranks of the names that lead to the tree being compared
@@ -119,6 +120,12 @@ func (p *placer) compareTree(tree int32, parents []int32, unknown bool) {
 		p.cut = true
 		return
 	}
+	if sameList(&p.hitsOf, parents, tree) {
+		hits = nil
+	}
+	if sameList(&p.dirsOf, parents, tree) {
+		dirs = nil
+	}
 	for _, hit := range hits {
 		if !anyHas(&p.hitsOf, parents, hit) {
 			p.introduce(hit, parents, unknown)
@@ -130,6 +137,7 @@ func (p *placer) compareTree(tree int32, parents []int32, unknown bool) {
 		}
 		from, unknownHere := len(p.below), unknown
 		for _, parent := range parents {
+			first := len(p.below)
 			p.step(p.dirsBy.in(parent, dir.name, func(t int32) {
 				if t >= 0 {
 					p.below = append(p.below, t)
@@ -137,6 +145,9 @@ func (p *placer) compareTree(tree int32, parents []int32, unknown bool) {
 					unknownHere = true
 				}
 			}))
+			if len(p.below) > first+1 { // a broken tree
+				slices.SortFunc(p.below[first:], p.byTreeID)
+			}
 		}
 		p.path = append(p.path, dir.name)
 		p.compareTree(dir.to, p.below[from:], unknownHere)
@@ -148,6 +159,11 @@ func (p *placer) compareTree(tree int32, parents []int32, unknown bool) {
 func (p *placer) step(n int64) bool {
 	p.steps, p.stepsHere = p.steps-n, p.stepsHere-n
 	return p.steps >= 0 && p.stepsHere >= 0
+}
+
+// sameList reports whether any of others has all the links of a tree because they share a list.
+func sameList(l *lists, others []int32, tree int32) bool {
+	return slices.ContainsFunc(others, func(other int32) bool { return l.of[other] == l.of[tree] })
 }
 
 // anyHas reports whether any of the trees has that very link.
@@ -173,12 +189,12 @@ func (p *placer) introduce(hit link, parents []int32, unknown bool) {
 	at.previous.from = int32(len(p.previous))
 	for _, parent := range parents {
 		before := int32(-1)
-		p.step(p.filesBy.in(parent, hit.name, func(blob int32) {
-			if before < 0 || p.objects.id(blob).Compare(p.objects.id(before)) < 0 {
-				before = blob
+		p.step(p.filesBy.in(parent, hit.name, func(file int32) {
+			if before < 0 || bytes.Compare(p.fileIDs.at(int(file)), p.fileIDs.at(int(before))) < 0 {
+				before = file
 			}
 		}))
-		if before >= 0 && !slices.Contains(p.previous[at.previous.from:], before) {
+		if before >= 0 {
 			p.previous = append(p.previous, before)
 		}
 	}
@@ -229,21 +245,27 @@ func (p *placer) placements() []Placement {
 			Author: author.Name, Email: author.Email, AuthorDate: c.authored.time(),
 			Committer: committer.Name, CommitterEmail: committer.Email, CommitterDate: c.committed.time(),
 		}
-		for _, blob := range p.previous[f.previous.from:f.previous.to] {
-			in.Previous = append(in.Previous, p.objects.id(blob).Hash())
+		for _, file := range p.previous[f.previous.from:f.previous.to] {
+			if h := IDFromBytes(p.fileIDs.at(int(file))).Hash(); !slices.Contains(in.Previous, h) {
+				in.Previous = append(in.Previous, h)
+			}
 		}
 		placements[f.blob].Introductions = append(placements[f.blob].Introductions, in)
 	}
 	for i := range placements {
 		placements[i].Truncated = p.truncated[i] || p.cut
 		sortIntroductions(placements[i].Introductions)
+		// Only trees that hold a name twice have a path twice.
+		placements[i].Introductions = slices.CompactFunc(placements[i].Introductions, func(a, b Introduction) bool {
+			return a.Commit == b.Commit && a.Path == b.Path
+		})
 	}
 	return placements
 }
 
 // sortIntroductions sorts by committer time, unknown ones last, then commit, then path.
 func sortIntroductions(in []Introduction) {
-	slices.SortFunc(in, func(a, b Introduction) int {
+	slices.SortStableFunc(in, func(a, b Introduction) int {
 		return cmp.Or(compareTimes(a.CommitterDate, b.CommitterDate), cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.Path, b.Path))
 	})
 }

@@ -69,7 +69,7 @@ func (p *placer) peel(hash magpie.Hash) (commit int32, known bool) {
 	if n := p.commitIDs.known(raw); n >= 0 && p.commitAt[n] >= 0 {
 		return p.commitAt[n], true
 	}
-	if n := p.objects.known(raw); n >= 0 && (p.treeAt[n] >= 0 || isWanted(p.wanted, n)) {
+	if p.wanted.which(raw) >= 0 || p.tree(p.treeIDs.known(raw)) >= 0 {
 		return -1, true
 	}
 	n := p.tagIDs.known(raw)
@@ -205,8 +205,6 @@ func (p *placer) present(placements []Placement) {
 	if root < 0 {
 		return // all stays unknown
 	}
-	// What is not in the source may hold anything.
-	holes := p.above(p.parentDirs(), &p.dirs, func(d *period) bool { return d.to < 0 })
 	here := presence{placer: p, placements: placements}
 	p.path, p.stepsHere, p.steps = p.path[:0], maxStepsPerCommit, maxStepsPerCommit
 	if p.marked[root] {
@@ -214,7 +212,8 @@ func (p *placer) present(placements []Placement) {
 	}
 	for i := range placements {
 		at := &placements[i]
-		at.PresentTruncated = here.cut || p.cut || holes[root]
+		// What is not in the source may hold anything.
+		at.PresentTruncated = here.cut || p.cut || p.holes[root]
 		switch {
 		case at.PresentCount > 0:
 			at.Presence = magpie.PresencePresent

@@ -172,6 +172,11 @@ func TestPlaceCases(t *testing.T) {
 			m.commit(2, m.tree(entry("40000", "d", m.tree(file("f", secret))), file("g", secret)), a)
 			m.drop(old)
 		}, []string{"2 d/f unknown", "2 g"}},
+		"ids of another format": {func(m *memory) {
+			far := strings.Repeat("ab", 32)
+			m.add(git.Commit, "tree "+far+"\ncommitter C <c@example.com> 1 +0000\n\n")
+			m.add(git.Commit, fmt.Sprintf("tree %s\nparent %s\ncommitter C <c@example.com> 2 +0000\n\n", m.tree(file("f", secret)), far))
+		}, []string{"2 f unknown"}},
 		"nowhere":        {func(m *memory) { m.commit(1, m.tree(file("f", clean))) }, nil},
 		"tree is broken": {func(m *memory) { m.commit(1, m.add(git.Tree, file("f", secret)+"rubbish")) }, []string{"1 f"}},
 	} {

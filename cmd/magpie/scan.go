@@ -199,6 +199,11 @@ func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error)
 	want := scan.Want{Format: listing.Format}
 	seen := map[magpie.Hash]bool{}
 	for _, ref := range listing.Refs {
+		if ref.Name == "HEAD" {
+			e.Default = ref.Target
+		} else {
+			e.Refs = append(e.Refs, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
+		}
 		if !seen[ref.Hash] {
 			seen[ref.Hash] = true
 			want.Tips = append(want.Tips, ref.Hash)

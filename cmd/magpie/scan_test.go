@@ -75,15 +75,25 @@ rules:
 `)
 	var out, errs bytes.Buffer
 	p := &process{ctx: t.Context(), stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
-	status := run(p, []string{
+	args := []string{
 		"scan", "--format", "jsonl", "--url", sim.CloneURL(repo.ID), "--token-file", write("token", token.Text), "--ca-file", sim.CAFile(), "--rules", rules,
-	})
+	}
+	status := run(p, args)
 	files := regexp.MustCompile(`"file":"conf\d\.env"`).FindAllString(out.String(), -1)
 	if status != 1 || len(files) != 6 {
 		t.Errorf("status %d, files %q, want 1 and all six; it says %q", status, files, errs.String())
 	}
 	if _, cut := sim.PackBytes(); cut == 0 {
 		t.Error("no pack was cut")
+	}
+	if strings.Contains(out.String(), `"refs"`) {
+		t.Error("parts of a history are taken to tell what reaches what")
+	}
+	sim.SetPackTrouble(bitbucketsim.PackTrouble{})
+	out.Reset()
+	status = run(p, args)
+	if n := strings.Count(out.String(), `"presence":"present","refs":["refs/heads/`); status != 1 || n != 6 {
+		t.Errorf("status %d, %d of six findings are said to be on the default branch", status, n)
 	}
 	if strings.Contains(out.String()+errs.String(), token.Text) {
 		t.Error("the token is printed")

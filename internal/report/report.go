@@ -75,8 +75,8 @@ type Line struct {
 	Secret      string            `json:"secret,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 	DecodedFrom string            `json:"decoded_from"`
-	Presence    magpie.Presence   `json:"presence,omitempty"` // of a repository on disk
-	Refs        []string          `json:"refs,omitempty"`     // likewise
+	Presence    magpie.Presence   `json:"presence,omitempty"` // on the default branch; absent where that is not known
+	Refs        []string          `json:"refs,omitempty"`     // that reach it, at most 100; absent where not known
 }
 
 // newLine turns a finding into its machine-readable form.

@@ -33,7 +33,8 @@ type Examination struct {
 	// Whole scans each version of a file whole, whatever it was made from: slower, and the same by definition.
 	Whole bool
 	// Refs and Default, a full name, are the repository's refs and its default branch, for findings to tell which of them
-	// reach a secret and whether it is still there. Without them they don't.
+	// reach a secret and whether it is still there. Without them they don't; that it is not there is said only of a complete
+	// source that could be looked at without exception.
 	Refs    []magpie.Tip
 	Default string
 	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
@@ -91,7 +92,7 @@ func Examine(ctx context.Context, source git.LineageSource, e Examination) (Resu
 	walk := git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: e.Workers, Progress: e.Progress.objects}
 	report, err := source.WalkLineages(ctx, walk, x.visitor)
 	x.skipObjects(report)
-	x.Complete = x.Complete && report.Skipped == 0
+	x.Complete = x.Complete && report.Skipped == 0 && err == nil
 	if err != nil {
 		return x.partial(ctx, source), fmt.Errorf("reading blobs: %w", err)
 	}
@@ -223,15 +224,17 @@ func (x *examiner) place(ctx context.Context, source git.Source) error {
 	return nil
 }
 
-// presence says of each secret whether it stands on the default branch, in whatever version of whatever file.
+// presence says of each secret whether it stands on the default branch, in whatever version of whatever file. It is absent
+// only if all files there were looked at.
 func (x *examiner) presence(placements map[magpie.Hash]git.Placement) map[secretKey]magpie.Presence {
+	sure := x.Complete && x.result.SkippedCount == 0
 	presence := map[secretKey]magpie.Presence{}
 	for blob, hits := range x.hits {
 		for _, h := range hits {
 			switch p := placements[blob].Presence; {
 			case p == magpie.PresencePresent:
 				presence[h.key] = p
-			case p == magpie.PresenceAbsent && presence[h.key] == magpie.PresenceUnknown:
+			case p == magpie.PresenceAbsent && sure && presence[h.key] == magpie.PresenceUnknown:
 				presence[h.key] = p
 			}
 		}

@@ -101,6 +101,13 @@ func ExamineBundle(ctx context.Context, path string, e Examination) (Result, err
 		return Result{}, err
 	}
 	defer bundle.Close()
+	if len(bundle.Prerequisites()) == 0 {
+		for _, ref := range bundle.Refs() {
+			if ref.Name != "HEAD" {
+				e.Refs = append(e.Refs, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
+			}
+		}
+	}
 	result, err := Examine(ctx, bundle, e)
 	if err != nil {
 		return result, err

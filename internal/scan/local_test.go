@@ -38,6 +38,9 @@ type interrupted struct {
 }
 
 func (s interrupted) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(int) git.VersionVisitor) (git.Report, error) {
+	if !opts.Kinds.Has(git.Blob) {
+		return s.Repository.WalkLineages(ctx, opts, newVisitor)
+	}
 	seen := 0
 	return s.Repository.WalkLineages(ctx, opts, func(worker int) git.VersionVisitor {
 		visit := newVisitor(worker)

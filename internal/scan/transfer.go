@@ -232,7 +232,9 @@ func withHeader(stream io.Reader, most int64) (io.Reader, error) {
 func (f *Fetcher) examine(ctx context.Context, d *delivery, aside map[magpie.Hash]bool) (Result, error) {
 	f.Progress.enter(magpie.PhaseScanning)
 	e := f.Examination
-	e.Complete = d.whole && len(d.edge) == 0
+	if e.Complete = d.whole && len(d.edge) == 0; !e.Complete {
+		e.Refs, e.Default = nil, "" // a part of a history does not tell what reaches what
+	}
 	result, err := Examine(ctx, d, e)
 	if err != nil {
 		return Result{}, err

@@ -9,7 +9,7 @@
 // as a server sent it (package pack) is one, a repository on disk is another. Nothing looks objects up one by one, so
 // no index has to exist.
 //
-// The package does not read packs or repositories, runs no git and knows no refs.
+// The package does not read packs or repositories, runs no git, and knows no refs but those that Place is told.
 //
 // # Formats
 //

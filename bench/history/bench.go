@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -229,16 +231,22 @@ func (b *bench) scaling() []*series {
 	return all
 }
 
-// versionOf asks a program for its version, the first line it prints.
+// versionLine is the first line with a number in it; some print a picture first.
+var versionLine = regexp.MustCompile(`(?m)^.*\d.*$`)
+
+// versionOf returns a program's version: what Go noted when it was installed as a module, or what the program says.
 func (b *bench) versionOf(ctx context.Context, program string, args ...string) string {
+	built := ""
+	if info, err := buildinfo.ReadFile(program); err == nil && info.Main.Version != "(devel)" {
+		built = info.Main.Version
+	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env, cmd.Dir = b.env, b.temp
 	out, err := cmd.CombinedOutput()
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil {
-		line = ""
+		return cmp.Or(built, "of unknown version")
 	}
-	return cmp.Or(shorten(line), "of unknown version")
+	return cmp.Or(built, shorten(versionLine.FindString(string(out))), "of unknown version")
 }
 
 // writeJSON writes the figures of every single run.

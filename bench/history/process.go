@@ -22,7 +22,8 @@ type figures struct {
 	Peak int64         `json:"peak_bytes"` // resident memory of the largest single process among them
 	// Server is the CPU time of the server that a stream came from, which CPU does not hold.
 	Server time.Duration `json:"server_cpu_ns,omitempty"`
-	*tally
+	// Found is nil where there is nothing to find.
+	Found *tally `json:"found,omitempty"`
 }
 
 // errTooLong is why a run was ended.
@@ -89,7 +90,7 @@ func execute(ctx context.Context, s spec) (figures, error) {
 		return figures{}, err
 	}
 	t, err := s.count(out)
-	f.tally = &t
+	f.Found = &t
 	return f, err
 }
 

@@ -49,7 +49,7 @@ func (s *series) complete() bool { return s.Failure == "" && !s.absent && len(s.
 
 // steady reports whether every run found the same.
 func (s *series) steady() bool {
-	return !slices.ContainsFunc(s.Runs, func(f figures) bool { return f.tally != nil && *f.tally != *s.Runs[0].tally })
+	return !slices.ContainsFunc(s.Runs, func(f figures) bool { return f.Found != nil && *f.Found != *s.Runs[0].Found })
 }
 
 // point is a size and what it cost.

@@ -58,6 +58,9 @@ func processor() string {
 	return ""
 }
 
+// name prints what a line is about, so that it begins at the left although figures end at the right.
+func name(s string) string { return fmt.Sprintf("%-22s", s) }
+
 func newTable(w io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 }
@@ -80,15 +83,15 @@ func printResult(w io.Writer, r result) error {
 func printSeries(w io.Writer, r result) error {
 	stream, local := find(r.Series, magpieStream), find(r.Series, magpieLocal)
 	table := newTable(w)
-	fmt.Fprintln(table, "program\truns\tCPU s\twall s\tpeak MB\tfindings\tsecrets\tCPU : stream\tCPU : local\t")
+	fmt.Fprintln(table, name("program")+"\truns\tCPU s\twall s\tpeak MB\tfindings\tsecrets\tCPU : stream\tCPU : local\t")
 	for _, s := range r.Series {
 		switch {
 		case s.absent:
 		case s.Failure != "":
-			fmt.Fprintf(table, "%s\t%d\tfailed\t-\t-\t-\t-\t-\t-\t\n", s.Name, len(s.Runs))
+			fmt.Fprintf(table, "%s\t%d\tfailed\t-\t-\t-\t-\t-\t-\t\n", name(s.Name), len(s.Runs))
 		default:
 			findings, secrets := counts(s)
-			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%.0f\t%s\t%s\t%s\t%s\t\n", s.Name, len(s.Runs), seconds(s.cpu()), seconds(s.wall()),
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%.0f\t%s\t%s\t%s\t%s\t\n", name(s.Name), len(s.Runs), seconds(s.cpu()), seconds(s.wall()),
 				float64(s.peak())/1e6, findings, secrets, ratio(s, stream), ratio(s, local))
 		}
 	}
@@ -121,7 +124,7 @@ func printScaling(w io.Writer, all []*series) error {
 		return nil
 	}
 	table := newTable(w)
-	fmt.Fprintln(table, "cores\tCPU s\twall s\twall of 1 core : this\t")
+	fmt.Fprintln(table, name("cores")+"\tCPU s\twall s\twall of 1 core : this\t")
 	for _, s := range all {
 		if !s.complete() {
 			fmt.Fprintf(table, "%s\tfailed\t-\t-\t\n", s.Name)
@@ -131,7 +134,7 @@ func printScaling(w io.Writer, all []*series) error {
 		if all[0].complete() {
 			speedup = fmt.Sprintf("%.2f", all[0].wall().Seconds()/s.wall().Seconds())
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t\n", s.Name, seconds(s.cpu()), seconds(s.wall()), speedup)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t\n", name(s.Name), seconds(s.cpu()), seconds(s.wall()), speedup)
 	}
 	return table.Flush()
 }
@@ -148,11 +151,11 @@ func printPush(w io.Writer, r result) error {
 	fmt.Fprintf(w, "push of %d commits: %d objects, %.2f MB, %d findings in commits; the server, not counted: %s CPU s\n", r.Pushed.Commits,
 		first.Objects, float64(first.Pack)/1e6, first.Findings, seconds(median(r.Pushes, func(p pushFigures) time.Duration { return p.Server })))
 	table := newTable(w)
-	fmt.Fprintln(table, "push\tCPU s\twall s\tpeak MB\t")
-	fmt.Fprintf(table, "asking and receiving\t%s\t-\t-\t\n", fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Receive })))
-	fmt.Fprintf(table, "after the pack is here\t%s\t%s\t%.0f\t\n", fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Examine })),
+	fmt.Fprintln(table, name("push")+"\tCPU s\twall s\tpeak MB\t")
+	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("asking and receiving"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Receive })))
+	fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t\n", name("after the pack is here"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Examine })),
 		fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Wall })), float64(median(r.Pushes, func(p pushFigures) int64 { return p.Peak }))/1e6)
-	fmt.Fprintf(table, "the same once more\t%s\t-\t-\t\n", fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Again })))
+	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("the same once more"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Again })))
 	return table.Flush()
 }
 
@@ -164,7 +167,7 @@ func printGrowth(w io.Writer, all []result) error {
 	}
 	fmt.Fprintln(w, "\ngrowth: CPU s for a million objects and for 100 MB of pack; powers from one repository to the next, and of all")
 	table := newTable(w)
-	fmt.Fprintln(table, "program\trepository\tobjects\tpack MB\tCPU s\tCPU s/M objects\tCPU s/100 MB\tpower of objects\tpower of pack\t")
+	fmt.Fprintln(table, name("program")+"\trepository\tobjects\tpack MB\tCPU s\tCPU s/M objects\tCPU s/100 MB\tpower of objects\tpower of pack\t")
 	for _, g := range list {
 		objects, packs := g.points(objectsOf), g.points(packOf)
 		for i, row := range g.rows {
@@ -172,10 +175,10 @@ func printGrowth(w io.Writer, all []result) error {
 			if i > 0 {
 				byObjects, byPack = slope(objects[i-1], objects[i]), slope(packs[i-1], packs[i])
 			}
-			fmt.Fprintf(table, "%s\t%s\t%d\t%.1f\t%s\t%.2f\t%.2f\t%s\t%s\t\n", g.program, row.facts.Name, row.facts.objects(), float64(row.facts.Pack)/1e6,
+			fmt.Fprintf(table, "%s\t%s\t%d\t%.1f\t%s\t%.2f\t%.2f\t%s\t%s\t\n", name(g.program), row.facts.Name, row.facts.objects(), float64(row.facts.Pack)/1e6,
 				seconds(row.cpu), row.cpu.Seconds()/objectsOf(row.facts)*1e6, row.cpu.Seconds()/packOf(row.facts)*1e8, power(byObjects), power(byPack))
 		}
-		fmt.Fprintf(table, "%s\tall\t\t\t\t\t\t%s\t%s\t\n", g.program, power(fit(objects)), power(fit(packs)))
+		fmt.Fprintf(table, "%s\tall\t\t\t\t\t\t%s\t%s\t\n", name(g.program), power(fit(objects)), power(fit(packs)))
 	}
 	return table.Flush()
 }
@@ -189,7 +192,7 @@ func find(all []*series, name string) *series {
 
 // counts prints what a program found in its last run.
 func counts(s *series) (findings, secrets string) {
-	t := s.Runs[len(s.Runs)-1].tally
+	t := s.Runs[len(s.Runs)-1].Found
 	switch {
 	case t == nil:
 		return "-", "-"

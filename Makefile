@@ -34,8 +34,8 @@ fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
 	scripts/fuzz $(or $(FUZZTIME),5m)
 
 .PHONY: bench
-bench: build ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
-	$(GO) run ./bench/history $(BENCH_REPOS)
+bench: build ## compare scanning with git and the peers found on PATH, on the repositories in BENCH_REPOS; BENCH_FLAGS as in docs/benchmarks.md
+	$(GO) run ./bench/history $(BENCH_FLAGS) $(BENCH_REPOS)
 
 .PHONY: property
 property: ## try 10,000 random ways in which events of pushes can go wrong; SEQUENCES=n for another number

@@ -38,8 +38,8 @@ oracle: ## compare the scan of the repositories in ORACLE_REPOS with one of ever
 	for repo in $(ORACLE_REPOS); do MAGPIE_TEST_REPO=$$repo $(GO) test ./internal/scan -count 1 -timeout 1h -v -run AgreesWithTheReference || exit 1; done
 
 .PHONY: bench
-bench: build ## compare scanning with the peers found on PATH, on the repositories in BENCH_REPOS
-	$(GO) run ./bench/history $(BENCH_REPOS)
+bench: build ## compare scanning with git and the peers found on PATH, on the repositories in BENCH_REPOS; BENCH_FLAGS as in docs/benchmarks.md
+	$(GO) run ./bench/history $(BENCH_FLAGS) $(BENCH_REPOS)
 
 .PHONY: property
 property: ## try 10,000 random ways in which events of pushes can go wrong; SEQUENCES=n for another number

@@ -64,7 +64,7 @@ var imports = map[string][]string{
 	"e2e":              {everything},
 	"e2e/bitbucket":    {everything},
 	"cmd/magpie":       {everything},
-	"bench/history":    nil,
+	"bench/history":    {"rules", "internal/detect", "internal/git/pack", "internal/git/smarthttp", "internal/scan"},
 	"bench/deliveries": {"internal/bitbucketsim", "internal/store"},
 	"bench/perimeter":  {"internal/bitbucketsim"},
 

@@ -1,160 +1,154 @@
-// Command history measures how long scanning the whole history of repositories takes, by Magpie and by what a reader
-// would compare it with: gitleaks if it is on PATH, and git's own reading of all objects as a floor. All figures of one
-// repository come from one run on one machine, one program after the other; CPU time, not wall time, is what to compare.
+// Command history measures how long scanning the whole history of repositories takes: by Magpie, from a Git server over
+// HTTPS and from disk; by every peer that is on PATH; and by git itself, as floors. All figures come from one run on one
+// machine, round after round, in each of which every program runs once, one after the other. CPU time, of a program and
+// all that it starts, is what to compare: wall time depends on what else the machine does.
 //
-//	go run ./bench/history [-magpie bin/magpie] [-runs 3] REPOSITORY…
+//	go run ./bench/history [flags] REPOSITORY…
+//
+// A repository is a bare one, or a folder with one in .git. Nothing is written to it. docs/benchmarks.md says what the
+// tables mean.
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
+// options are the flags.
+type options struct {
+	magpie   string
+	runs     int
+	peerRuns int
+	only     []string
+	peers    bool
+	limit    time.Duration
+	push     int
+	json     string
+	temp     string
+}
+
+// wants reports whether a contender or a section is to be measured.
+func (o options) wants(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
+
 func main() {
-	magpie := flag.String("magpie", "bin/magpie", "the binary to measure")
-	runs := flag.Int("runs", 3, "runs of each program; the median counts")
-	flag.Parse()
-	if flag.NArg() == 0 || *runs < 1 {
-		flag.Usage()
+	if done, err := measurePushIfAsked(); done {
+		exit(err)
+	}
+	o, repositories, err := parseFlags(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "history:", err)
 		os.Exit(2)
 	}
-	for _, repository := range flag.Args() {
-		if err := measure(os.Stdout, *magpie, repository, *runs); err != nil {
-			fmt.Fprintln(os.Stderr, "history:", err)
-			os.Exit(1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err = run(ctx, os.Stdout, o, repositories)
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "history:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// parseFlags reads the command line.
+func parseFlags(args []string, usage io.Writer) (o options, repositories []string, err error) {
+	flags := flag.NewFlagSet("history", flag.ContinueOnError)
+	flags.SetOutput(usage)
+	flags.Usage = func() {
+		fmt.Fprintf(usage, "usage: history [flags] REPOSITORY…\n\nsections and programs: %s\n\n", strings.Join(names(), ", "))
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.magpie, "magpie", "bin/magpie", "the binary to measure")
+	flags.IntVar(&o.runs, "runs", 5, "runs of each program; the medians count")
+	flags.IntVar(&o.peerRuns, "peer-runs", 0, "runs of each peer, if not as many as of all else")
+	only := flags.String("only", "", "measure only these sections and programs, separated by commas")
+	flags.BoolVar(&o.peers, "peers", true, "measure the peers found on PATH")
+	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "how long one run of a program may take; longer ones are ended and not tried again")
+	flags.IntVar(&o.push, "push", 200, "how many commits the push has at least")
+	flags.StringVar(&o.json, "json", "", "write the figures of every single run to this file")
+	flags.StringVar(&o.temp, "temp", "", "folder for packs and clones, which are removed at the end; empty is the system's")
+	if err := flags.Parse(args); err != nil {
+		return o, nil, err
+	}
+	if *only != "" {
+		o.only = strings.Split(*only, ",")
+	}
+	if o.peerRuns == 0 {
+		o.peerRuns = o.runs
+	}
+	return o, flags.Args(), o.check(flags.NArg())
+}
+
+// check says what is wrong with the options.
+func (o options) check(repositories int) error {
+	switch {
+	case repositories == 0:
+		return errors.New("no repository given")
+	case o.runs < 1 || o.peerRuns < 1:
+		return errors.New("-runs and -peer-runs must be at least 1")
+	case o.push < 1:
+		return errors.New("-push must be at least 1")
+	case o.limit <= 0:
+		return errors.New("-limit must be positive")
+	}
+	for _, name := range o.only {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("-only: there is no %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
+	return nil
 }
 
-// contender is a program to measure.
-type contender struct {
-	name string
-	args []string
-	// count reads how many findings a run printed; nil where there are none to count.
-	count func(stdout []byte) int
-}
-
-// figures are what one run took.
-type figures struct {
-	cpu, wall time.Duration
-	peak      int64 // resident memory in bytes, of the largest single process
-	findings  int
-}
-
-func measure(w io.Writer, magpie, repository string, runs int) error {
-	size, commits, blobs, err := describe(repository)
+// run measures everything and prints it. Trouble with a peer is in the tables; trouble with Magpie or git is returned,
+// after everything else was measured.
+func run(ctx context.Context, w io.Writer, o options, repositories []string) (err error) {
+	if o.magpie, err = filepath.Abs(o.magpie); err != nil {
+		return err
+	}
+	if _, err := os.Stat(o.magpie); err != nil {
+		return fmt.Errorf("the binary to measure: %w (make build makes it)", err)
+	}
+	bench, err := newBench(o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s: %d commits, %d blobs, %.0f MB expanded, medians of %d\n", filepath.Base(repository), commits, blobs, float64(size)/1e6, runs)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "program\tCPU s\twall s\tpeak MB\texpanded MB/CPU s\tfindings\tCPU against Magpie\t")
-	var base time.Duration
-	for _, c := range contenders(magpie, repository) {
-		f, err := median(c, runs)
+	defer func() { err = errors.Join(err, bench.close()) }()
+	if err := bench.printMachine(ctx, w); err != nil {
+		return err
+	}
+	var all []result
+	var failed []error
+	for _, dir := range repositories {
+		r, err := bench.repository(ctx, dir)
 		if err != nil {
-			return fmt.Errorf("running %s on %s: %w", c.name, repository, err)
+			return fmt.Errorf("measuring %s: %w", dir, err)
 		}
-		if base == 0 {
-			base = f.cpu
+		all = append(all, r)
+		if err := printResult(w, r); err != nil {
+			return err
 		}
-		findings := "-"
-		if c.count != nil {
-			findings = strconv.Itoa(f.findings)
-		}
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t%.2f×\t\n", c.name, f.cpu.Seconds(), f.wall.Seconds(), float64(f.peak)/1e6,
-			float64(size)/1e6/f.cpu.Seconds(), findings, float64(f.cpu)/float64(base))
+		failed = append(failed, r.trouble()...)
 	}
-	return table.Flush()
-}
-
-// contenders lists what is there to be measured. Git prints all blobs, as a scanner that expands each once has to.
-func contenders(magpie, repository string) []contender {
-	all := []contender{{"magpie scan", []string{magpie, "scan", "--no-progress", "--format", "jsonl", repository}, countLines}}
-	if path, err := exec.LookPath("gitleaks"); err == nil {
-		args := []string{path, "git", "--no-banner", "--log-level", "error", "--exit-code", "0", "--report-format", "json", "--report-path", "-", repository}
-		all = append(all, contender{"gitleaks git", args, countRules})
+	if err := printGrowth(w, all); err != nil {
+		return err
 	}
-	return append(all, contender{"git cat-file --batch", []string{"git", "-C", repository, "cat-file", "--batch-all-objects", "--batch", "--unordered"}, nil})
-}
-
-func countLines(stdout []byte) int { return bytes.Count(stdout, []byte{'\n'}) }
-
-func countRules(stdout []byte) int { return bytes.Count(stdout, []byte(`"RuleID":`)) }
-
-// describe returns the expanded size of all blobs, and the numbers of commits and blobs, as git counts them.
-func describe(repository string) (size int64, commits, blobs int, err error) {
-	cmd := exec.Command("git", "-C", repository, "cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectsize)", "--unordered")
-	out, err := cmd.Output()
-	if err != nil {
-		return 0, 0, 0, fmt.Errorf("asking git about %s: %w", repository, err)
+	if o.json != "" {
+		failed = append(failed, writeJSON(o.json, all))
 	}
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	for lines.Scan() {
-		kind, n, _ := strings.Cut(lines.Text(), " ")
-		switch kind {
-		case "commit":
-			commits++
-		case "blob":
-			blobs++
-			bytes, err := strconv.ParseInt(n, 10, 64)
-			if err != nil {
-				return 0, 0, 0, err
-			}
-			size += bytes
-		}
-	}
-	return size, commits, blobs, lines.Err()
-}
-
-// median runs a contender several times and returns the run with the median CPU time.
-func median(c contender, runs int) (figures, error) {
-	var all []figures
-	for range runs {
-		f, err := run(c)
-		if err != nil {
-			return figures{}, err
-		}
-		all = append(all, f)
-	}
-	slices.SortFunc(all, func(a, b figures) int { return int(a.cpu - b.cpu) })
-	return all[len(all)/2], nil
-}
-
-func run(c contender) (figures, error) {
-	cmd := exec.Command(c.args[0], c.args[1:]...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if c.count != nil {
-		cmd.Stdout = &stdout
-	}
-	start := time.Now()
-	err := cmd.Run()
-	wall := time.Since(start)
-	// Scanners say by their exit status that they found something.
-	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
-		return figures{}, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
-	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return figures{}, errors.New("this system does not tell what a process used")
-	}
-	f := figures{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), wall: wall, peak: usage.Maxrss * 1024}
-	if c.count != nil {
-		f.findings = c.count(stdout.Bytes())
-	}
-	return f, nil
+	return errors.Join(failed...)
 }

@@ -19,7 +19,7 @@ import (
 	"magpie/rules"
 )
 
-var derivations = flag.Int("derivations", 800, "random derived texts to compare with a scan of the whole")
+var derivations = flag.Int("derivations", 400, "random derived texts to compare with a scan of the whole")
 
 // scraps are what random texts are put together from: examples of all rules, whole, broken, and in encoded form.
 func scraps(t testing.TB, e *Engine) []string {

@@ -65,7 +65,7 @@ func compress(t testing.TB, data []byte, level int) []byte {
 func TestExpandsWhatOthersCompressed(t *testing.T) {
 	var d inflate.Decoder
 	for name, data := range texts() {
-		for level := zlib.HuffmanOnly; level <= 9; level++ {
+		for _, level := range []int{zlib.HuffmanOnly, zlib.NoCompression, 1, 6, 9} {
 			streams := [][]byte{compress(t, data, level)}
 			var b bytes.Buffer
 			w, err := kzlib.NewWriterLevel(&b, level)
@@ -79,6 +79,9 @@ func TestExpandsWhatOthersCompressed(t *testing.T) {
 			for _, stream := range append(streams, b.Bytes()) {
 				for _, slack := range []int{0, 100, inflate.Slack} {
 					for _, behind := range []int{0, 1, 100} {
+						if len(data) > 40_000 && (slack == 100 || behind == 1) {
+							continue
+						}
 						dst := make([]byte, len(data), len(data)+slack)
 						src := append(bytes.Clone(stream), make([]byte, behind)...)
 						n, err := d.Zlib(dst, src)
@@ -122,7 +125,7 @@ func TestAgreesOnDamage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for name, data := range texts() {
 		stream := compress(t, data, 6)
-		for range 200 {
+		for range 2_000_000 / (len(data) + 20_000) {
 			damaged := bytes.Clone(stream)
 			damaged[rnd.IntN(len(damaged))] ^= 1 << rnd.IntN(8)
 			agree(t, name, damaged, len(data))

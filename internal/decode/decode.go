@@ -157,6 +157,9 @@ func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 // startsAsText reports whether the first twelve characters of a base64 run decode to text. UTF-16 counts as well, since
 // PowerShell encodes its commands so.
 func startsAsText(run []byte) bool {
+	if !mayStartText[run[0]] {
+		return false
+	}
 	var head [12]byte
 	for i := range head {
 		head[i] = standard(run[i])
@@ -175,6 +178,17 @@ func startsAsText(run []byte) bool {
 	}
 	return true
 }
+
+// mayStartText holds the digits of base64 whose six bits may be the first of a byte of text.
+var mayStartText = func() (t [256]bool) {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for c := range 256 {
+		if i := c >> 2; isTextByte(byte(c)) && i < len(digits) {
+			t[digits[i]] = true
+		}
+	}
+	return t
+}()
 
 // standard maps the URL-safe alphabet to the standard one.
 func standard(c byte) byte {

@@ -52,6 +52,9 @@ func runEnd(data []byte, p int) int {
 	return p
 }
 
+// isLong reports whether a run that ends at p is long enough to go on in the next line.
+func isLong(data []byte, p int) bool { return p-runStart(data, p, max(0, p-minJoined)) == minJoined }
+
 // blockStart goes back over a run of base64 that ends at p, with up to two signs of padding, and over the lines before it
 // that are long enough to be joined with it.
 func blockStart(data []byte, p, floor int) int {
@@ -96,7 +99,8 @@ func blockEnd(data []byte, p int) int {
 			b++
 		}
 		end := runEnd(data, b)
-		if end == b {
+		// A run that is too short to be one by itself matters only where it is joined with what stands before.
+		if end == b || end-b < MinRun && !isLong(data, p) {
 			break
 		}
 		p = end

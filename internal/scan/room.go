@@ -111,6 +111,24 @@ func (c *claim) take(n int64) error {
 	return r.check(c)
 }
 
+// spare notes that n more bytes are to be written, if there is room for them.
+func (c *claim) spare(n int64) bool {
+	if c == nil {
+		return true
+	}
+	r := c.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := *c
+	c.written += n
+	c.granted += n
+	if r.check(c) != nil {
+		*c = before
+		return false
+	}
+	return true
+}
+
 // release ends a claim. It may be called more than once.
 func (c *claim) release() {
 	if c == nil {

@@ -204,7 +204,9 @@ func (f *Fetcher) ask(ctx context.Context, o order) (*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	spooled, err := pack.Spool(ctx, room.reader(in), f.Dir, o.Format, f.Pack, f.Progress.received)
+	limits := f.Pack
+	limits.Scratch = room.spare
+	spooled, err := pack.Spool(ctx, room.reader(in), f.Dir, o.Format, limits, f.Progress.received)
 	if err != nil {
 		return nil, fmt.Errorf("receiving the pack: %w", err)
 	}

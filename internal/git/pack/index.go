@@ -75,7 +75,8 @@ type scanner struct {
 	limits Limits
 	fast   inflate.Decoder
 	zr     io.ReadCloser // reused between entries
-	buf    []byte        // receives what is inflated, to be dropped
+	buf    []byte        // receives what is inflated and not kept
+	keep   *scratch      // may be nil
 }
 
 // oneShot is the largest expanded size of an entry that is expanded in one go while a pack arrives. Such an entry's packed
@@ -87,8 +88,8 @@ func (s *scanner) offset() int64 { return s.in.read - int64(s.br.Buffered()) }
 
 // scanIndex reads the pack in from start to end, inflating each entry to find the next, and checks everything that can
 // be checked on the way: header, count, sizes, zlib checksums, trailer, and that nothing follows.
-func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, progress func(bytes, done, total int64)) (*index, error) {
-	s := &scanner{in: in, br: bufio.NewReaderSize(in, 4*oneShot), format: format, limits: limits, buf: make([]byte, oneShot+inflate.Slack)}
+func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, keep *scratch, progress func(bytes, done, total int64)) (*index, error) {
+	s := &scanner{in: in, br: bufio.NewReaderSize(in, 4*oneShot), format: format, limits: limits, keep: keep, buf: make([]byte, oneShot+inflate.Slack)}
 	count, err := s.start()
 	if err != nil {
 		return nil, s.fail(-1, err)
@@ -111,6 +112,7 @@ func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, p
 	if err := s.finish(); err != nil {
 		return nil, s.fail(-1, err)
 	}
+	keep.finish()
 	return x, nil
 }
 
@@ -145,6 +147,7 @@ func (s *scanner) entry(ctx context.Context, x *index) error {
 			return err
 		}
 	}
+	s.keep.next()
 	x.add(off, h)
 	return nil
 }
@@ -155,11 +158,19 @@ func (s *scanner) inOneGo(size int64) bool {
 	if size > oneShot {
 		return false
 	}
+	dst := s.keep.space(int(size), s.in.read)
+	kept := dst != nil
+	if !kept {
+		dst = s.buf[:size]
+	}
 	for _, want := range [...]int{s.br.Buffered(), int(size + size>>8 + 64)} {
 		packed, _ := s.br.Peek(want) // fewer bytes at the end of the stream
-		taken, err := s.fast.Zlib(s.buf[:size], packed)
+		taken, err := s.fast.Zlib(dst, packed)
 		if err == nil {
 			_, err = s.br.Discard(taken)
+			if kept {
+				s.keep.keep(int(size))
+			}
 			return err == nil
 		}
 		if !errors.Is(err, inflate.ErrInput) {
@@ -184,6 +195,7 @@ func (s *scanner) piecewise(ctx context.Context, h header) error {
 	for turn := 0; ; turn++ {
 		m, err := s.zr.Read(s.buf)
 		n += int64(m)
+		s.keep.add(s.buf[:m], s.in.read)
 		if n > h.size {
 			return fmt.Errorf("%w: data inflates to more than the %d bytes announced", ErrFormat, h.size)
 		}

@@ -33,9 +33,12 @@ type reader struct {
 	slow   inflater
 }
 
-// read expands the entry that lies at off and ends before end, which must make exactly len(dst) bytes. Of dst's capacity
+// read expands entry i, which lies at off and ends before end and must make exactly len(dst) bytes. Of dst's capacity
 // beyond that it may use inflate.Slack bytes.
-func (r *reader) read(dst []byte, off, end int64) error {
+func (r *reader) read(dst []byte, i int32, off, end int64) error {
+	if r.pack.expanded.read(dst, i) {
+		return nil
+	}
 	if n := end - off; n <= readWhole {
 		if int64(cap(r.packed)) < n {
 			r.packed = make([]byte, 1<<bits.Len64(uint64(n)))

@@ -24,6 +24,9 @@ type Limits struct {
 	// MaxRetained is the memory in bytes that a walk keeps for delta bases it will need again, in addition to the objects
 	// it is working on; beyond it, bases are expanded again. Default 128 MiB.
 	MaxRetained int64
+	// Scratch, if not nil, is asked by Spool whether it may write n bytes more to the disk beside the pack itself. Without
+	// them walks take longer.
+	Scratch func(n int64) bool
 }
 
 // withDefaults fills in the defaults.

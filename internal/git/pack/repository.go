@@ -363,5 +363,5 @@ func idxPath(path string) string { return strings.TrimSuffix(path, ".pack") + ".
 // indexReader makes the index of a pack of size bytes by reading all of it.
 func indexReader(ctx context.Context, r io.ReaderAt, size int64, format git.Format, limits Limits, progress func(bytes, done, total int64)) (*index, error) {
 	in := newTee(bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<20), nil, format, limits.MaxPackBytes)
-	return scanIndex(ctx, in, format, limits, progress)
+	return scanIndex(ctx, in, format, limits, nil, progress)
 }

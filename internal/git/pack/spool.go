@@ -2,6 +2,7 @@ package pack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -22,7 +23,8 @@ type Spooled struct {
 // Spool reads a pack of the given object format from r to its end, keeps it in a new file in dir that has no name (it
 // is gone when closed or when the process dies; dir "" is the system's temporary folder) and checks it: structure,
 // count, sizes, checksums. progress, if not nil, is told now and then how many bytes and how many of how many objects
-// have arrived. It is memory of about 30 bytes an object, whatever their size.
+// have arrived. It is memory of about 40 bytes an object, whatever their size. What it has to expand on the way it keeps in a
+// second such file, of at most four times the size of the pack and 64 MiB, for walks to come.
 //
 // The error is an *Error wrapping one of ErrFormat, ErrTruncated, ErrChecksum or ErrTrailing, a *magpie.Error of kind
 // KindTooLarge, the context's error or that of r. The caller closes what it gets.
@@ -31,27 +33,23 @@ func Spool(ctx context.Context, r io.Reader, dir string, format git.Format, limi
 	if progress == nil {
 		progress = func(_, _, _ int64) {}
 	}
-	f, err := os.CreateTemp(dir, "magpie-*.pack")
+	f, err := unlinked(dir)
 	if err != nil {
-		return nil, fmt.Errorf("creating a file for the pack: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("unlinking the pack's file: %w", err)
-	}
-	in := newTee(r, f, format, limits.MaxPackBytes)
-	x, err := scanIndex(ctx, in, format, limits, progress)
-	if err != nil {
-		_ = f.Close()
 		return nil, err
 	}
+	in := newTee(r, f, format, limits.MaxPackBytes)
+	expanded := newScratch(dir, limits.Scratch)
+	x, err := scanIndex(ctx, in, format, limits, expanded, progress)
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), expanded.close())
+	}
 	p := newPackFile(f, x, format, limits)
-	p.checked = true
+	p.checked, p.expanded = true, expanded
 	return &Spooled{file: f, size: in.read, format: format, pack: p}, nil
 }
 
 // Close gives the disk space back. It must not be called during a walk.
-func (s *Spooled) Close() error { return s.file.Close() }
+func (s *Spooled) Close() error { return errors.Join(s.file.Close(), s.pack.expanded.close()) }
 
 // Size returns the size of the pack in bytes.
 func (s *Spooled) Size() int64 { return s.size }

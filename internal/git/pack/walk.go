@@ -24,6 +24,8 @@ type packFile struct {
 	limits Limits
 	// checked says that the whole pack was found to match its trailer, so that the checksums of entries add nothing.
 	checked bool
+	// expanded holds the data of the first entries, or of all; nil if none is kept.
+	expanded *scratch
 
 	mu    sync.Mutex
 	graph *graph // nil until a walk needed it

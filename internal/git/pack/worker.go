@@ -291,7 +291,7 @@ func (w *worker) inflated(i int32, e entry) ([]byte, *git.ObjectError) {
 		return nil, skip
 	}
 	buf := w.buffers.get(e.size + inflate.Slack)[:e.size]
-	if err := w.reader.read(buf, e.off, end); err != nil {
+	if err := w.reader.read(buf, i, e.off, end); err != nil {
 		w.buffers.put(buf)
 		return nil, &git.ObjectError{Size: e.size, Reason: git.ReasonCorrupt, Err: err}
 	}

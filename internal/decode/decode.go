@@ -75,27 +75,18 @@ var class = func() (t [256]byte) {
 	return t
 }()
 
-// runs finds runs of base64 and hexadecimal digits. It looks at every MinRun-th byte only: where that is no digit, no
-// run of MinRun covers it.
+// runs finds runs of base64 and hexadecimal digits.
 func (d *Decoder) runs(data []byte, from, to int, emit func(Segment)) {
-	for i := from; i+MinRun <= len(data) && i < to; {
-		p := i + MinRun - 1
-		for p >= i && class[data[p]]&inBase64 != 0 {
-			p--
+	for {
+		start, end, ok := nextRun(data, from, to)
+		switch {
+		case !ok:
+			return
+		case start == from && from > 0 && class[data[from-1]]&inBase64 != 0:
+			from = end // it began before from
+		default:
+			from = d.run(data, start, end, emit)
 		}
-		if p >= i {
-			i = p + 1
-			continue
-		}
-		start, end := i, i+MinRun
-		for end < len(data) && class[data[end]]&inBase64 != 0 {
-			end++
-		}
-		if start == from && from > 0 && class[data[from-1]]&inBase64 != 0 {
-			i = end // it began before from
-			continue
-		}
-		i = d.run(data, start, end, emit)
 	}
 }
 

@@ -104,6 +104,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	if len(e.lits) > 1<<16-2 {
 		errs = append(errs, fmt.Errorf("building the prefilter: %d literals are too many", len(e.lits)))
 	}
+	e.filter.seal()
 	return e, errors.Join(errs...)
 }
 

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// prefilter finds all occurrences of many literals in one pass. Each literal is filed under one of its trigrams, the
+// prefilter finds all occurrences of many literals in one pass, once it is sealed. Each literal is filed under one of its trigrams, the
 // one that is rarest in ordinary source; a bitmap over hashed trigrams, small enough for the first-level cache, rejects
 // nearly all positions with one load. Letters are folded by setting bit 0x20, which also folds a few other characters:
 // the comparison that follows a hit is exact.
@@ -17,6 +17,7 @@ type prefilter struct {
 	bitmap  [1 << (gramBits - 6)]uint64
 	slots   [1 << slotBits]uint16 // beginning of the hash → 1-based first entry of its chain, 0 for none
 	entries []gramEntry
+	teddy   *teddy // of all grams; set by seal
 }
 
 // gramBits is the logarithm of the bitmap's size in bits: 8 KiB. slotBits is that of the number of chains.
@@ -109,38 +110,93 @@ type hit struct {
 	n   uint16 // length of the literal
 }
 
+// seal ends the adding of literals.
+func (p *prefilter) seal() {
+	grams := make([]uint32, len(p.entries))
+	for i, e := range p.entries {
+		grams[i] = e.gram
+	}
+	p.teddy = newTeddy(grams)
+}
+
+// vectorBlocks is how many blocks of 32 bytes the vector unit is given at a time. It is even.
+const vectorBlocks = 32
+
 // scan appends the occurrences that lie in data[from:to] wholly, ordered by the place of their grams.
 func (p *prefilter) scan(data []byte, from, to int, hits []hit) []hit {
-	i := from
-	for ; i+8 <= to; i += 6 {
+	at := from
+	var found [vectorBlocks]uint32
+	var known [64]uint8                 // places of known grams behind at
+	for vectorised && to-at >= 2*32+3 { // for less it is not worth the call
+		blocks := min((to-at-3)/32, vectorBlocks) &^ 1
+		teddyAVX2(&data[at], blocks, p.teddy, &found[0])
+		for b := 0; b < blocks; b += 2 {
+			n := p.sift(data[at:at+64+3], uint64(found[b])|uint64(found[b+1])<<32, &known)
+			for _, i := range known[:n] {
+				hits = p.confirm(data, from, to, at+int(i), gramAt(data, at+int(i)), hits)
+			}
+			at += 64
+		}
+	}
+	return p.scanPlain(data, from, to, at, hits)
+}
+
+// sift puts those of the candidates, places in text, at which there is a known gram into known and returns their number.
+// text has three more bytes than there are places.
+func (p *prefilter) sift(text []byte, candidates uint64, known *[64]uint8) int {
+	n := 0
+	for ; candidates != 0; candidates &= candidates - 1 {
+		i := bits.TrailingZeros64(candidates)
+		h := gramHash(binary.LittleEndian.Uint32(text[i:])&0xFFFFFF | foldMask)
+		known[n&63] = uint8(i)
+		n += int(p.bitmap[h/64] >> (h % 64) & 1) // no branch: which it is can't be foreseen
+	}
+	return n
+}
+
+// gramAt returns the folded trigram at data[i:].
+func gramAt(data []byte, i int) uint32 {
+	return uint32(data[i]) | uint32(data[i+1])<<8 | uint32(data[i+2])<<16 | foldMask
+}
+
+// scanPlain is scan for the grams at data[i:to], on any processor.
+func (p *prefilter) scanPlain(data []byte, from, to, i int, hits []hit) []hit {
+	for {
+		if i = p.next(data[:to], i); i < 0 {
+			return hits
+		}
+		hits = p.confirm(data, from, to, i, gramAt(data, i), hits)
+		i++
+	}
+}
+
+// next returns the first place from i on at which a gram stands under which a literal may be filed, -1 if there is none.
+// It calls nothing, so that all it needs stays in registers.
+func (p *prefilter) next(data []byte, i int) int {
+	for ; i+8 <= len(data); i += 6 {
 		w := binary.LittleEndian.Uint64(data[i:]) | 0x2020202020202020
 		// Six trigrams start in these eight bytes; the usual answer is that none of them is known.
-		if p.known(uint32(w) & 0xFFFFFF) {
-			hits = p.confirm(data, from, to, i, uint32(w)&0xFFFFFF, hits)
-		}
-		if p.known(uint32(w>>8) & 0xFFFFFF) {
-			hits = p.confirm(data, from, to, i+1, uint32(w>>8)&0xFFFFFF, hits)
-		}
-		if p.known(uint32(w>>16) & 0xFFFFFF) {
-			hits = p.confirm(data, from, to, i+2, uint32(w>>16)&0xFFFFFF, hits)
-		}
-		if p.known(uint32(w>>24) & 0xFFFFFF) {
-			hits = p.confirm(data, from, to, i+3, uint32(w>>24)&0xFFFFFF, hits)
-		}
-		if p.known(uint32(w>>32) & 0xFFFFFF) {
-			hits = p.confirm(data, from, to, i+4, uint32(w>>32)&0xFFFFFF, hits)
-		}
-		if p.known(uint32(w >> 40)) {
-			hits = p.confirm(data, from, to, i+5, uint32(w>>40), hits)
+		switch {
+		case p.known(uint32(w) & 0xFFFFFF):
+			return i
+		case p.known(uint32(w>>8) & 0xFFFFFF):
+			return i + 1
+		case p.known(uint32(w>>16) & 0xFFFFFF):
+			return i + 2
+		case p.known(uint32(w>>24) & 0xFFFFFF):
+			return i + 3
+		case p.known(uint32(w>>32) & 0xFFFFFF):
+			return i + 4
+		case p.known(uint32(w >> 40)):
+			return i + 5
 		}
 	}
-	for ; i+3 <= to; i++ {
-		g := (uint32(data[i]) | uint32(data[i+1])<<8 | uint32(data[i+2])<<16) | foldMask
-		if p.known(g) {
-			hits = p.confirm(data, from, to, i, g, hits)
+	for ; i+3 <= len(data); i++ {
+		if p.known(gramAt(data, i)) {
+			return i
 		}
 	}
-	return hits
+	return -1
 }
 
 // known reports whether a literal may be filed under the gram. Of g's bits only the lower 24 count.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // naive finds the same literals one by one, as anybody would.
@@ -61,16 +62,21 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 			p.add(uint16(len(lits)), l, ex)
 			lits, exact = append(lits, l), append(exact, ex)
 		}
-		text := []byte(random(rng.IntN(700)))
+		text := []byte(random(rng.IntN(3000)))
 		for range 5 {
 			if l := lits[rng.IntN(len(lits))]; len(l) <= len(text) {
 				copy(text[rng.IntN(len(text)-len(l)+1):], l)
 			}
 		}
-		got := p.scan(text, 0, len(text), nil)
-		sortHits(got)
-		if d := cmp.Diff(naive(text, lits, exact), got, cmp.AllowUnexported(hit{})); d != "" {
-			t.Fatalf("round %d: hits differ (-naive +prefilter):\n%s", round, d)
+		p.seal()
+		from := rng.IntN(len(text) + 1)
+		to := from + rng.IntN(len(text)-from+1)
+		want := slices.DeleteFunc(naive(text, lits, exact), func(h hit) bool { return h.pos < from || h.pos+int(h.n) > to })
+		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.scanPlain(text, from, to, from, nil)} {
+			sortHits(got)
+			if d := cmp.Diff(want, got, cmp.AllowUnexported(hit{}), cmpopts.EquateEmpty()); d != "" {
+				t.Fatalf("round %d, %s: hits in [%d:%d] differ (-naive +prefilter):\n%s", round, name, from, to, d)
+			}
 		}
 	}
 }

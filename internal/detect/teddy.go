@@ -1,0 +1,144 @@
+package detect
+
+import (
+	"cmp"
+	"slices"
+)
+
+// teddy finds the positions at which one of many trigrams may begin, 32 at a time, in the way of the algorithm of that name
+// in Intel's Hyperscan: the trigrams are spread over buckets, and for each of the three bytes two tables of sixteen entries
+// tell, by the lower and the upper half of the byte, which buckets have a trigram with such a half there. A position for
+// which some bucket is left in all six is a candidate; that some are none is for the bitmap to say, which then has to be
+// asked of a few positions instead of all.
+//
+// The assembly knows the layout: for each byte the tables of the lower and the upper half of the first eight buckets, then
+// those of the next eight and so on, each twice since the shuffle works on halves of a register; then the masks of a half
+// byte and of the bit that folds letters.
+type teddy struct {
+	tables [3][teddyBuckets / 8][2][32]byte
+	half   [32]byte
+	fold   [32]byte
+}
+
+// teddyBuckets is the number of buckets. With 16 a quarter of all positions of source text are candidates, with 32 one in
+// fifteen, at twice the work for each.
+const teddyBuckets = 32
+
+// newTeddy spreads the trigrams over the buckets.
+func newTeddy(grams []uint32) *teddy {
+	t := new(teddy)
+	for i := range 32 {
+		t.half[i], t.fold[i] = 0x0f, 0x20
+	}
+	for b, bucket := range buckets(grams) {
+		set, bit := b/8, byte(1)<<(b%8)
+		for pos := range 3 {
+			for half := range 2 {
+				for i := range 16 {
+					if bucket.halves[2*pos+half]>>i&1 != 0 {
+						t.tables[pos][set][half][i] |= bit
+						t.tables[pos][set][half][16+i] |= bit
+					}
+				}
+			}
+		}
+	}
+	return t
+}
+
+// bucket is a set of trigrams, known by the half bytes that they have: bits of lower and upper halves for each byte.
+type bucket struct {
+	halves [6]uint16
+	share  float64 // of the positions of a text that it is likely to leave as candidates
+}
+
+func bucketOf(gram uint32) bucket {
+	var b bucket
+	for pos := range 3 {
+		c := byte(gram >> (8 * pos))
+		b.halves[2*pos] = 1 << (c & 15)
+		b.halves[2*pos+1] = 1 << (c >> 4)
+	}
+	b.estimate()
+	return b
+}
+
+// joined returns the trigrams of both.
+func (b bucket) joined(other *bucket) bucket {
+	for i := range b.halves {
+		b.halves[i] |= other.halves[i]
+	}
+	b.estimate()
+	return b
+}
+
+// estimate sets share, as if the bytes of a text and their halves were independent.
+func (b *bucket) estimate() {
+	b.share = 1
+	for i, set := range b.halves {
+		sum := 0.0
+		for v := range 16 {
+			if set>>v&1 != 0 {
+				sum += halfShares[i%2][v]
+			}
+		}
+		b.share *= sum
+	}
+}
+
+// halfShares is how frequent the lower and the upper halves of folded bytes are in source text, in thousandths of a part.
+var halfShares = [2][16]float64{
+	{0.24, 0.06, 0.04, 0.06, 0.08, 0.10, 0.04, 0.02, 0.04, 0.07, 0.04, 0.02, 0.06, 0.03, 0.07, 0.06},
+	{0, 0, 0.30, 0.07, 0, 0, 0.36, 0.25, 0.003, 0.003, 0.003, 0.003, 0.003, 0.003, 0.003, 0.003},
+}
+
+// startBuckets is with how many buckets the joining begins, since its time grows with the square.
+const startBuckets = 160
+
+// buckets spreads the trigrams over at most teddyBuckets buckets: beginning with small ones of trigrams that are alike it
+// joins, again and again, the two that are least the worse for it.
+func buckets(grams []uint32) []bucket {
+	grams = slices.Clone(grams)
+	slices.SortFunc(grams, func(a, b uint32) int { return cmp.Compare(alike(a), alike(b)) })
+	grams = slices.Compact(grams)
+	var all []bucket
+	for i, g := range grams {
+		if n := i * startBuckets / max(len(grams), startBuckets); n == len(all) {
+			all = append(all, bucketOf(g))
+		} else {
+			b := bucketOf(g)
+			all[n] = all[n].joined(&b)
+		}
+	}
+	for len(all) > teddyBuckets {
+		all = joinTwo(all)
+	}
+	return all
+}
+
+// alike orders trigrams so that neighbours share halves of bytes, those that tell most first.
+func alike(g uint32) uint32 {
+	a, b, c := g&0xff, g>>8&0xff, g>>16&0xff
+	return b>>4<<20 | c>>4<<16 | a>>4<<12 | b&15<<8 | c&15<<4 | a&15
+}
+
+// joinTwo joins the smallest bucket with the one with which that costs least.
+func joinTwo(all []bucket) []bucket {
+	small := 0
+	for i := range all {
+		if all[i].share < all[small].share {
+			small = i
+		}
+	}
+	best, least := -1, 0.0
+	for i := range all {
+		if i == small {
+			continue
+		}
+		if j := all[i].joined(&all[small]); best < 0 || j.share-all[i].share < least {
+			best, least = i, j.share-all[i].share
+		}
+	}
+	all[best] = all[best].joined(&all[small])
+	return slices.Delete(all, small, small+1)
+}

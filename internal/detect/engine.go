@@ -35,6 +35,7 @@ type Engine struct {
 type literal struct {
 	patterns []*rule.Rule
 	values   []*rule.Rule // rules by value
+	near     bool         // some of those find values that are not assigned
 	// before and after bound what a verdict may depend on: the bytes from so many before the literal's start to so many
 	// after it.
 	before, after int
@@ -59,6 +60,7 @@ func (l *literal) add(r *rule.Rule) {
 			l.cost += valueCost
 		}
 		l.values = append(l.values, r)
+		l.near = l.near || r.Near > 0
 		l.before, l.after = max(l.before, nameBefore), max(l.after, byValAfter)
 		return
 	}

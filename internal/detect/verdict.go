@@ -86,24 +86,84 @@ func (s *Scanner) tryPattern(r *rule.Rule, window []byte, at, n int, head, more 
 func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []Match) *verdict {
 	from, to := max(0, h.pos-nameBefore), min(len(text), h.pos+byValAfter)
 	window, at := text[from:to], h.pos-from
-	a, ok := parseAssignment(window, at, int(h.n))
-	if !ok {
-		if len(found) == 0 && !a.assigned {
-			return unassigned
-		}
-		return l.verdict(found)
+	a, assigned := parseAssignment(window, at, int(h.n))
+	if !assigned && !l.near && len(found) == 0 && !a.assigned {
+		return unassigned
 	}
 	for _, r := range l.values {
 		if r.Generic && !generic {
 			continue
 		}
-		if m, ok := s.tryValue(r, window, a); ok {
+		var m Match
+		ok := false
+		if assigned {
+			m, ok = s.tryValue(r, window, a)
+		}
+		if !ok && r.Near > 0 {
+			m, ok = s.tryNear(r, window, at, int(h.n), to < len(text))
+		}
+		if ok {
 			m.WindowStart, m.WindowEnd = 0, len(window)
 			m.move(-at)
 			found = append(found, m)
 		}
 	}
 	return l.verdict(found)
+}
+
+// tryNear looks for a value of the rule behind the keyword at window[at:at+n], on the same line or the two after it. more
+// says that the text goes on behind the window.
+func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m Match, ok bool) {
+	if !startsWord(window, at) {
+		return m, false
+	}
+	from := at + n
+	to := min(len(window), from+r.Near)
+	if i := thirdLine(window[from:to]); i >= 0 {
+		to = from + i
+	}
+	_, _, ok = r.FindNear(window, from, to, func(start, end int) bool {
+		if more && end == len(window) {
+			return false
+		}
+		m = Match{
+			Rule: r, Start: start, End: end, MatchStart: at, MatchEnd: end, Confidence: least(r.Confidence, magpie.ConfidenceMedium),
+			Reason: "a value of its form stands next to a name that means a " + r.Title,
+		}
+		_, _, random := s.e.words.traits(window[start:end]).asRandom()
+		return random && s.judge(&m, window)
+	})
+	return m, ok
+}
+
+// startsWord reports whether a word, or a part of one in camel case, starts at b[at].
+func startsWord(b []byte, at int) bool {
+	if at == 0 {
+		return true
+	}
+	c := b[at-1]
+	return !(c|0x20 >= 'a' && c|0x20 <= 'z') || c >= 'a' && b[at] <= 'Z'
+}
+
+// thirdLine returns where the third line of b starts, or -1.
+func thirdLine(b []byte) int {
+	seen := 0
+	for i, c := range b {
+		if c == '\n' {
+			if seen++; seen == 3 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// least returns the lower of two degrees of confidence.
+func least(a, b magpie.Confidence) magpie.Confidence {
+	if a == magpie.ConfidenceLow {
+		return a
+	}
+	return b
 }
 
 // tryValue asks a rule by value about an assignment. What it says depends on the name, the value and the form of the

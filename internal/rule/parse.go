@@ -37,6 +37,7 @@ type spec struct {
 	Pattern     string   `yaml:"pattern"`
 	Value       string   `yaml:"value"`
 	Name        string   `yaml:"name"`
+	Near        int      `yaml:"near"`
 	Window      Window   `yaml:"window"`
 	Filters     Filters  `yaml:"filters"`
 	Check       string   `yaml:"check"`
@@ -47,6 +48,12 @@ type spec struct {
 		NoMatch []string `yaml:"no_match"`
 	} `yaml:"examples"`
 }
+
+// Bounds of rules with near, in bytes: how far from its keyword a value may start, and its length.
+const (
+	MaxNear      = 128
+	maxNearValue = 384
+)
 
 // maxWindow bounds how far a rule may look, in bytes to each side.
 const maxWindow = 16 << 10
@@ -119,7 +126,7 @@ func (s *spec) compile(file, vendor string) (*Rule, []error) {
 		Severity: magpie.Severity(s.Severity), Confidence: magpie.Confidence(s.Confidence),
 		Description: strings.TrimSpace(s.Description), Remediation: strings.TrimSpace(s.Remediation),
 		References: s.References, Since: s.Since, Literals: s.Literals, Keywords: lowerAll(s.Keywords),
-		Pattern: s.Pattern, Value: s.Value, Name: s.Name, Window: s.Window, Filters: s.Filters, Check: s.Check,
+		Pattern: s.Pattern, Value: s.Value, Name: s.Name, Near: s.Near, Window: s.Window, Filters: s.Filters, Check: s.Check,
 		Generic: s.Generic, Probe: s.Verify, Match: unmark(s.Examples.Match), NoMatch: unmark(s.Examples.NoMatch), Source: file, offset: -1,
 	}
 	c.describe(r)
@@ -237,6 +244,9 @@ func (c *compiler) pattern(r *Rule) {
 	if r.Name != "" {
 		c.fail("name goes with value, not with pattern")
 	}
+	if r.Near != 0 {
+		c.fail("near goes with value, not with pattern")
+	}
 	sh := analyse(tree, r.lowerAnchors())
 	if !sh.required {
 		c.fail("pattern can match text that holds none of the literals and keywords")
@@ -288,14 +298,19 @@ func (r *Rule) lowerAnchors() []anchor {
 
 // value compiles a rule that is recognised by a value assigned to a name.
 func (c *compiler) value(r *Rule) {
-	if _, err := syntax.Parse(r.Value, syntax.Perl); err != nil {
+	if tree, err := syntax.Parse(r.Value, syntax.Perl); err != nil {
 		c.fail("value: %s", err)
+	} else {
+		c.near(r, tree)
 	}
 	if _, err := syntax.Parse(r.Name, syntax.Perl); err != nil {
 		c.fail("name: %s", err)
 	}
 	r.compiled = sync.OnceValue(func() *program {
 		p := &program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
+		if r.Near > 0 {
+			p.near = regexp.MustCompile(`\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`)
+		}
 		if r.Name != "" {
 			p.name = regexp.MustCompile(`(?i)` + r.Name)
 		}
@@ -306,6 +321,23 @@ func (c *compiler) value(r *Rule) {
 	}
 	if len(r.Literals) > 0 {
 		c.fail("a rule by value takes keywords, not literals")
+	}
+}
+
+// near checks a rule whose value need not be assigned.
+func (c *compiler) near(r *Rule, tree *syntax.Regexp) {
+	lo, hi := width(tree)
+	r.shortest = lo
+	switch {
+	case r.Near == 0:
+	case r.Near < 0 || r.Near > MaxNear:
+		c.fail("near is %d, not from 1 to %d bytes", r.Near, MaxNear)
+	case r.Generic:
+		c.fail("near is not for generic rules")
+	case lo < 12:
+		c.fail("near needs a value of at least 12 bytes")
+	case hi < 0 || hi > maxNearValue:
+		c.fail("near needs a value of at most %d bytes", maxNearValue)
 	}
 }
 
@@ -330,7 +362,7 @@ func unknownFields(name string, data []byte) []error {
 			}
 		}
 		check("", r, "id", "title", "category", "severity", "confidence", "description", "remediation", "references",
-			"since", "literals", "keywords", "pattern", "value", "name", "window", "filters", "check", "generic", "verify", "examples")
+			"since", "literals", "keywords", "pattern", "value", "name", "near", "window", "filters", "check", "generic", "verify", "examples")
 		check("window.", r["window"], "before", "after")
 		check("filters.", r["filters"], "entropy", "require", "stopwords", "allow", "paths", "shape", "placeholders")
 		check("examples.", r["examples"], "match", "no_match")

@@ -29,6 +29,7 @@ type Rule struct {
 	Pattern string // RE2, the secret in the group named "secret"; empty in a rule by value
 	Value   string // RE2 for a whole assigned value; empty in a rule by pattern
 	Name    string // RE2 that the assigned name must contain a match of; only with Value, may be empty
+	Near    int    // with Value: how many bytes after a keyword the value may stand without being assigned; 0 for nowhere
 	Window  Window
 	Filters Filters
 	Check   string // name of a check in Checks, may be empty
@@ -46,6 +47,7 @@ type Rule struct {
 	secret   int  // index of the secret's group in the pattern, counted from the group around it
 	offset   int  // bytes between the start of a match and the anchor; -1 if not fixed
 	edge     bool // the pattern begins at a word boundary
+	shortest int  // bytes of the shortest value
 	check    Check
 	require  []class
 }
@@ -56,6 +58,7 @@ type program struct {
 	head  *regexp.Regexp // the same at the very start of a file
 	value *regexp.Regexp
 	name  *regexp.Regexp // nil if any name will do
+	near  *regexp.Regexp // the value, and what may follow it outside of an assignment
 }
 
 // Window is how many bytes before the start of an anchor and after its start a verdict may depend on.
@@ -163,6 +166,43 @@ func (r *Rule) MatchValue(name, value []byte) bool {
 	p := r.compiled()
 	return (p.name == nil || p.name.Match(name)) && p.value.Match(value)
 }
+
+// FindNear looks in text[from:to] for the start of a value that stands by itself, not as a part of a longer word, and that
+// accept says yes to. ok is false if there is none.
+func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) bool) (start, end int, ok bool) {
+	for p := from; p < min(to, len(text)); {
+		if !isTokenByte(text[p]) {
+			p++
+			continue
+		}
+		end := p
+		for end < len(text) && !endsValue[text[end]] {
+			end++
+		}
+		if p > 0 && !isTokenByte(text[p-1]) && end-p >= r.shortest {
+			if loc := r.compiled().near.FindSubmatchIndex(text[p:]); loc != nil && accept(p, p+loc[3]) {
+				return p, p + loc[3], true
+			}
+		}
+		for p < len(text) && isTokenByte(text[p]) {
+			p++
+		}
+	}
+	return 0, 0, false
+}
+
+func isTokenByte(c byte) bool { return isWord(c) || c == '-' }
+
+// endsValue holds the bytes that no value has that stands by itself.
+var endsValue = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c <= ' ' || c >= 0x7f
+	}
+	for _, c := range []byte("\"'`<>\\") {
+		t[c] = true
+	}
+	return t
+}()
 
 // Verify runs the rule's check, if it has one, on a secret and the whole match that it stands in.
 func (r *Rule) Verify(secret, match []byte) Verdict {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,7 +27,7 @@ type Examination struct {
 	// Context is how many lines before and after a finding its excerpt shows.
 	Context int
 	// Complete says that the source holds all that its commits lead to, so that whatever stood in a file before has been
-	// scanned. Otherwise that is found out blob by blob, for which each has to be hashed.
+	// scanned. Otherwise that is found out for the files that findings stand in, for which all blobs may have to be hashed.
 	Complete bool
 	// Whole scans each version of a file whole, whatever it was made from: slower, and the same by definition.
 	Whole bool
@@ -110,39 +109,56 @@ type examiner struct {
 
 	mu     sync.Mutex
 	hits   map[magpie.Hash][]hit
-	read   []map[uint64]struct{} // the beginnings of the ids of all blobs that were scanned, by worker; not if complete
+	held   map[magpie.Hash]bool // blobs without a hit that are in the source; not if it is complete
 	result Result
 }
 
-// brief is the beginning of a blob's id. Two blobs of one scan that share it are next to impossible, and would only make
-// the source be taken to hold what it does not.
-func brief(id git.ID) uint64 { return binary.BigEndian.Uint64(id.Bytes()) }
-
-// holds reports whether the source holds a blob and it was scanned.
+// holds reports whether the source holds a blob that stood in a file before a finding did.
 func (x *examiner) holds(blob magpie.Hash) bool {
-	if x.Complete {
-		return true
+	return x.Complete || x.hits[blob] != nil || x.held[blob]
+}
+
+// findHeld finds out which of the blobs that stood in a file before a finding did are in the source. Few scans need to
+// know, and for those that do it costs less to hash all blobs then than it would for every scan to do so.
+func (x *examiner) findHeld(ctx context.Context, source git.Source, placements map[magpie.Hash]git.Placement) error {
+	asked := map[git.ID]bool{}
+	for _, p := range placements {
+		for _, in := range p.Introductions {
+			for _, blob := range in.Previous {
+				if id, err := git.ParseID(string(blob)); err == nil && !x.holds(blob) {
+					asked[id] = true
+				}
+			}
+		}
 	}
-	id, err := git.ParseID(string(blob))
+	if len(asked) == 0 {
+		return nil
+	}
+	x.held = make(map[magpie.Hash]bool, len(asked))
+	walk := git.WalkOptions{Kinds: git.KindsOf(git.Blob), Workers: x.Workers}
+	_, err := source.Walk(ctx, walk, func(int) git.Visitor {
+		return func(o git.Object) error {
+			if asked[o.ID] {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				x.held[o.ID.Hash()] = true
+			}
+			return nil
+		}
+	})
 	if err != nil {
-		return false
+		return fmt.Errorf("looking for what stood in files before: %w", err)
 	}
-	return slices.ContainsFunc(x.read, func(read map[uint64]struct{}) bool { _, ok := read[brief(id)]; return ok })
+	return nil
 }
 
 // visitor returns the scanning function of one worker. Its note on a blob is the trace of the scan, which the scans of
 // the versions that are stored as deltas of the blob go on from.
 func (x *examiner) visitor(int) git.VersionVisitor {
-	scanner, read := x.Engine.NewScanner(), map[uint64]struct{}{}
-	x.mu.Lock()
-	x.read = append(x.read, read)
-	x.mu.Unlock()
+	scanner := x.Engine.NewScanner()
 	return func(v *git.Version) (any, error) {
 		trace := x.trace(scanner, v)
 		matches := scanner.Matches(trace, v.Data)
-		if !x.Complete {
-			read[brief(v.ID())] = struct{}{}
-		}
 		x.Progress.Blobs.Add(1)
 		x.Progress.BlobBytes.Add(int64(len(v.Data)))
 		for _, why := range scanner.Skipped() {
@@ -208,6 +224,9 @@ func (x *examiner) place(ctx context.Context, source git.Source) error {
 		return fmt.Errorf("placing findings: %w", err)
 	}
 	x.skipObjects(report)
+	if err := x.findHeld(ctx, source, placements); err != nil {
+		return err
+	}
 	secrets := x.secretsOfBlobs()
 	presence := x.presence(placements)
 	for _, blob := range blobs {

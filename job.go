@@ -12,4 +12,7 @@ type JobOptions struct {
 	// Once drops the job if one of the same kind and arguments is waiting or running. It must not be used where a
 	// running job may already have read what the new one is about.
 	Once bool
+	// Join names an argument: if a job of the same kind and with the same value of it waits that has never begun, that one
+	// will do. It cannot begin before the transaction has ended, so what is stored in it is there for the job to read.
+	Join string
 }

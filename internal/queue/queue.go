@@ -135,6 +135,11 @@ func (e *Engine) Insert(ctx context.Context, nativeTx any, job magpie.Job, opts 
 	if opts.Once {
 		insert.UniqueOpts = river.UniqueOpts{ByArgs: true, ByState: waitingOrRunning}
 	}
+	if opts.Join != "" {
+		if joined, err := join(ctx, nativeTx, job, opts.Join); err != nil || joined {
+			return err
+		}
+	}
 	var err error
 	switch tx := nativeTx.(type) {
 	case *sql.Tx:

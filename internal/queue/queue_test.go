@@ -187,6 +187,46 @@ func TestCrashedJobRunsAgain(t *testing.T) {
 	}
 }
 
+// TestJoin enqueues jobs that a waiting one will do for; one that has begun won't, since it may have read already what they
+// are about.
+func TestJoin(t *testing.T) {
+	l := map[string]*ledger{"sqlite": newLedger(), "postgres": newLedger()}
+	storetest.Each(t, func(e *queue.Engine, db *store.DB) { l[engineName(db)].register(e, db) }, func(t *testing.T, db *store.DB, jobs *queue.Engine) {
+		l := l[engineName(db)]
+		started, resume := make(chan struct{}), make(chan struct{})
+		l.fail = func(run int64) error {
+			if run == 1 {
+				close(started)
+				<-resume
+			}
+			return nil
+		}
+		join := magpie.JobOptions{Join: "name"}
+		for range 3 {
+			enqueue(t, db, "a", join)
+		}
+		if err := jobs.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-started
+		enqueue(t, db, "a", join)
+		enqueue(t, db, "b", join)
+		got := map[string]int{l.wait(t): 1} // the first is still running
+		got[l.wait(t)]++
+		close(resume)
+		got[l.wait(t)]++
+		if got["a"] != 2 || got["b"] != 1 || l.runs.Load() != 3 {
+			t.Errorf("completed %v in %d runs, want a twice and b once", got, l.runs.Load())
+		}
+		err := db.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.Enqueue(t.Context(), countJob{Name: "a"}, magpie.JobOptions{Join: "nothing"})
+		})
+		if err == nil {
+			t.Error("a job was joined by an argument that it does not have")
+		}
+	})
+}
+
 func enqueue(t *testing.T, db *store.DB, name string, opts magpie.JobOptions) {
 	t.Helper()
 	ctx := t.Context()

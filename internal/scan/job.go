@@ -9,10 +9,9 @@ import (
 	"magpie/internal/store"
 )
 
-// pushJob looks at what is new in a repository.
+// pushJob looks at what is new in a repository of which events wait.
 type pushJob struct {
-	RepoID     magpie.RepoID     `json:"repo_id" river:"unique"`
-	DeliveryID magpie.DeliveryID `json:"delivery_id,omitempty" river:"unique"` // the event that caused it, if one did
+	RepoID magpie.RepoID `json:"repo_id"`
 	// ScanID is the scan to make if there is something to fetch. It is fixed when the job is born, so that an attempt
 	// after a crash goes on with the same scan.
 	ScanID magpie.ScanID `json:"scan_id"`

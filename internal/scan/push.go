@@ -13,12 +13,8 @@ import (
 	"magpie/internal/store"
 )
 
-// maxDeliveries is how many waiting events one push scan deals with; further ones have jobs of their own.
+// maxDeliveries is how many waiting events one push scan deals with; for further ones another follows.
 const maxDeliveries = 1000
-
-func newPushJob(repo magpie.RepoID, delivery magpie.DeliveryID) pushJob {
-	return pushJob{RepoID: repo, DeliveryID: delivery, ScanID: store.NewID[magpie.ScanID]()}
-}
 
 // workPush looks at what is new in a repository since the tips it was looked at up to. It costs a listing and a fetch, and
 // its requests go before those of syncs, sweeps and histories.
@@ -28,16 +24,14 @@ func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
 		return err
 	}
 	defer release()
-	if id := run.Args.DeliveryID; id != "" {
-		ctx = bitbucket.Urgent(ctx) // somebody just pushed
-		waits, err := store.Query(ctx, s.DB, func(tx *store.Tx) (bool, error) { return tx.DeliveryWaits(ctx, id) })
-		if err != nil {
-			return err
-		}
-		if !waits { // another job looked after it was born
-			return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", completes(run))
-		}
+	waits, err := store.Query(ctx, s.DB, func(tx *store.Tx) (bool, error) { return tx.DeliveriesWait(ctx, run.Args.RepoID) })
+	if err != nil {
+		return err
 	}
+	if !waits { // another job dealt with them after this one was born
+		return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", completes(run))
+	}
+	ctx = bitbucket.Urgent(ctx) // somebody just pushed
 	return s.scanNew(ctx, run.Args.RepoID, attempt{scan: run.Args.ScanID, number: run.Attempt, last: run.Last, complete: completes(run)})
 }
 

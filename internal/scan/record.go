@@ -85,6 +85,11 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 		if err := tx.SetRepoCompared(ctx, r.repo.ID, r.seen.at, r.seen.branch); err != nil {
 			return err
 		}
+		if len(r.deliveries) == maxDeliveries { // there may be more
+			if err := enqueuePush(ctx, tx, r.repo.ID); err != nil {
+				return err
+			}
+		}
 		return complete(ctx, tx, verdict{behind: r.begun && r.unannounced})
 	})
 	if err != nil {

@@ -61,8 +61,8 @@ func New(opts Options) *Service {
 	return &Service{Options: opts, room: NewRoom(opts.TempDir, opts.Reserve)}
 }
 
-// Accept stores a signed event and the job that looks at what it announced, durably and together. A replay of a
-// request id is accepted and changes nothing. A repository that is not monitored gives KindNotFound.
+// Accept stores a signed event and the job that looks at what it announced, durably and together; of events that come
+// faster than they are looked at, several share a job. A replay of a request id is accepted and changes nothing. A repository that is not monitored gives KindNotFound.
 func (s *Service) Accept(ctx context.Context, repo magpie.RepoID, push magpie.Push) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		r, err := tx.Repo(ctx, repo)
@@ -80,8 +80,14 @@ func (s *Service) Accept(ctx context.Context, repo magpie.RepoID, push magpie.Pu
 		if err := tx.SetRepoPushed(ctx, repo, d.ReceivedAt); err != nil {
 			return err
 		}
-		return tx.Enqueue(ctx, newPushJob(repo, d.ID), magpie.JobOptions{})
+		return enqueuePush(ctx, tx, repo)
 	})
+}
+
+// enqueuePush adds a job that deals with the events that wait, unless one is about to.
+func enqueuePush(ctx context.Context, tx *store.Tx, repo magpie.RepoID) error {
+	job := pushJob{RepoID: repo, ScanID: store.NewID[magpie.ScanID]()}
+	return tx.Enqueue(ctx, job, magpie.JobOptions{Join: "repo_id"})
 }
 
 // FirstLook begins the watch of a repository whose hook is in place: it takes the present tips as the baseline for

@@ -61,10 +61,10 @@ func (tx *Tx) WaitingDeliveries(ctx context.Context, repo magpie.RepoID, limit i
 		WHERE repo_id = $1 AND scanned_at = 0 ORDER BY id LIMIT $2`, repo, limit)
 }
 
-// DeliveryWaits reports whether no scan has dealt with the event yet.
-func (tx *Tx) DeliveryWaits(ctx context.Context, id magpie.DeliveryID) (bool, error) {
-	n, err := collect(ctx, tx, scanOne[int64], `SELECT scanned_at FROM delivery WHERE id = $1`, id)
-	return err == nil && len(n) == 1 && n[0] == 0, err
+// DeliveriesWait reports whether there is an event about the repository that no scan has dealt with.
+func (tx *Tx) DeliveriesWait(ctx context.Context, repo magpie.RepoID) (bool, error) {
+	n, err := collect(ctx, tx, scanOne[int64], `SELECT 1 FROM delivery WHERE repo_id = $1 AND scanned_at = 0 LIMIT 1`, repo)
+	return len(n) == 1, err
 }
 
 // SetDeliveryScanned records that a scan has dealt with an event.

@@ -15,7 +15,7 @@ import (
 // join reports whether a job of the same kind and with the same value of an argument waits that has never begun. That job
 // does not begin before the transaction ends: on SQLite nobody else can write until then, on PostgreSQL its row is locked,
 // and the job engine passes over locked rows.
-func join(ctx context.Context, nativeTx any, job magpie.Job, argument string) (bool, error) {
+func join(ctx context.Context, nativeTx any, queue string, job magpie.Job, argument string) (bool, error) {
 	value, err := argumentOf(job, argument)
 	if err != nil {
 		return false, fmt.Errorf("enqueueing %s: %w", job.Kind(), err)
@@ -23,11 +23,12 @@ func join(ctx context.Context, nativeTx any, job magpie.Job, argument string) (b
 	var id int64
 	switch tx := nativeTx.(type) {
 	case *sql.Tx:
-		err = tx.QueryRowContext(ctx, `SELECT id FROM river_job WHERE state = 'available' AND kind = $1 AND attempt = 0
-			AND json_extract(args, '$.' || $2) = $3 LIMIT 1`, job.Kind(), argument, value).Scan(&id)
+		// The sign keeps SQLite from going through all jobs of the kind, done ones too: those of the queue that wait are few.
+		err = tx.QueryRowContext(ctx, `SELECT id FROM river_job WHERE state = 'available' AND queue = $1 AND +kind = $2
+			AND attempt = 0 AND json_extract(args, '$.' || $3) = $4 LIMIT 1`, queue, job.Kind(), argument, value).Scan(&id)
 	case pgx.Tx:
-		err = tx.QueryRow(ctx, `SELECT id FROM river_job WHERE state = 'available' AND kind = $1 AND attempt = 0
-			AND args->>$2 = $3 LIMIT 1 FOR UPDATE SKIP LOCKED`, job.Kind(), argument, value).Scan(&id)
+		err = tx.QueryRow(ctx, `SELECT id FROM river_job WHERE state = 'available' AND queue = $1 AND kind = $2
+			AND attempt = 0 AND args->>$3 = $4 LIMIT 1 FOR UPDATE SKIP LOCKED`, queue, job.Kind(), argument, value).Scan(&id)
 	default:
 		err = fmt.Errorf("unknown transaction %T", nativeTx)
 	}

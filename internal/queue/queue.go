@@ -136,7 +136,7 @@ func (e *Engine) Insert(ctx context.Context, nativeTx any, job magpie.Job, opts 
 		insert.UniqueOpts = river.UniqueOpts{ByArgs: true, ByState: waitingOrRunning}
 	}
 	if opts.Join != "" {
-		if joined, err := join(ctx, nativeTx, job, opts.Join); err != nil || joined {
+		if joined, err := join(ctx, nativeTx, queue, job, opts.Join); err != nil || joined {
 			return err
 		}
 	}

@@ -49,6 +49,9 @@ func (r *Run[J]) Complete(ctx context.Context, nativeTx any) error {
 	return nil
 }
 
+// Later ends a run before it has done anything: the job runs again after wait, as if for the first time.
+func (r *Run[J]) Later(wait time.Duration) error { return river.JobSnooze(wait) }
+
 func sameTime(a, b *time.Time) bool { return a != nil && b != nil && a.Equal(*b) }
 
 // worker adapts a stage's function to River.
@@ -66,6 +69,9 @@ func (w *worker[J]) Timeout(*river.Job[J]) time.Duration { return w.opts.Timeout
 func (w *worker[J]) Work(ctx context.Context, job *river.Job[J]) error {
 	run := &Run[J]{Args: job.Args, ID: job.ID, Attempt: job.Attempt, Last: job.Attempt >= job.MaxAttempts, row: job}
 	err := w.work(ctx, run)
+	if _, later := errors.AsType[*rivertype.JobSnoozeError](err); later {
+		return err
+	}
 	if err != nil && ctx.Err() == nil {
 		level := slog.LevelWarn
 		if waits(magpie.KindOf(err)) { // who waits for what is told once, where it shows

@@ -31,6 +31,11 @@ func (s *Service) workPush(ctx context.Context, run *queue.Run[pushJob]) error {
 	if !waits { // another job dealt with them after this one was born
 		return s.end(ctx, magpie.Scan{ID: run.Args.ScanID}, magpie.ScanFinished, "", completes(run))
 	}
+	began := time.Now()
+	if rest := s.rests.left(run.Args.RepoID, began); rest > 0 {
+		return run.Later(rest)
+	}
+	defer func() { s.rests.begin(run.Args.RepoID, time.Now(), time.Since(began)) }()
 	ctx = bitbucket.Urgent(ctx) // somebody just pushed
 	return s.scanNew(ctx, run.Args.RepoID, attempt{scan: run.Args.ScanID, number: run.Attempt, last: run.Last, complete: completes(run)})
 }

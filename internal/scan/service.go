@@ -48,6 +48,7 @@ type Options struct {
 type Service struct {
 	Options
 	turns    turns
+	rests    rests
 	servers  smarthttp.Servers
 	refusals refusals
 	room     *Room

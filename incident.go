@@ -76,6 +76,8 @@ type Occurrence struct {
 	Email       string
 	CommitAt    time.Time
 	FoundAt     time.Time
+	Presence    Presence  // whether the secret stands anywhere on the repository's default branch
+	PresenceAt  time.Time // when that was looked at; zero if never
 }
 
 // IncidentEvent is one line of an incident's history.

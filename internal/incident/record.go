@@ -258,7 +258,10 @@ func (s *Service) addOccurrence(ctx context.Context, tx *store.Tx, src Source, i
 		ID: store.NewID[magpie.OccurrenceID](), IncidentID: incident, RepoID: src.Repo.ID, ScanID: src.ScanID,
 		File: f.File, LineStart: f.LineStart, LineEnd: f.LineEnd, ColumnStart: f.ColumnStart, ColumnEnd: f.ColumnEnd,
 		DecodedFrom: f.DecodedFrom, Blob: f.Blob, Commit: f.Commit, Author: f.Author, Email: f.Email,
-		CommitAt: f.Date, FoundAt: now,
+		CommitAt: f.Date, FoundAt: now, Presence: f.Presence,
+	}
+	if f.Presence != magpie.PresenceUnknown {
+		o.PresenceAt = now
 	}
 	sealed, err := s.sealExcerpt(o.ID, f.Excerpt)
 	if err != nil {

@@ -185,7 +185,11 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 		return s.keepSlice(ctx, now, slice.Next)
 	}
 	look := func() error {
-		err := s.fetcher(r, meter).Scan(watchCtx, want.want(expect), at, keep)
+		f := s.fetcher(r, meter)
+		if record.scan.Kind == magpie.ScanHistory {
+			f.Examination.Refs, f.Examination.Default = record.seen.tips, record.seen.branch
+		}
+		err := f.Scan(watchCtx, want.want(expect), at, keep)
 		return s.noteRefusal(ctx, r, err)
 	}
 	err = look()

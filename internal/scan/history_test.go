@@ -346,3 +346,61 @@ func randomText(seed uint64, n int) string {
 	}
 	return string(text)
 }
+
+// TestHistoryTellsPresence has secrets that stand on the default branch, were removed from it, or never were on it, and scans
+// the history again after one that stood there is gone.
+func TestHistoryTellsPresence(t *testing.T) {
+	each(t, []bitbucketsim.Commit{
+		{Files: map[string]string{"kept": key("kept"), "moved": key("moved"), "removed": key("removed")}},
+		{Files: map[string]string{"elsewhere": key("moved")}, Delete: []string{"removed", "moved"}},
+		{Branch: "side", Files: map[string]string{"side": key("side")}},
+	}, func(t *testing.T, b *bundle) {
+		b.firstLook(true)
+		want := map[string]magpie.Presence{
+			"kept": magpie.PresencePresent, "moved": magpie.PresencePresent, "elsewhere": magpie.PresencePresent,
+			"removed": magpie.PresenceAbsent, "side": magpie.PresenceAbsent,
+		}
+		if d := cmp.Diff(want, b.presences()); d != "" {
+			t.Errorf("presence differs (-want +got):\n%s", d)
+		}
+		b.push(bitbucketsim.Push{Commits: []bitbucketsim.Commit{{Delete: []string{"kept"}}}})
+		b.write(func(tx *store.Tx) error {
+			_, err := b.scans.RequestHistory(t.Context(), tx, b.repo)
+			return err
+		})
+		b.settle()
+		want["kept"] = magpie.PresenceAbsent
+		if d := cmp.Diff(want, b.presences()); d != "" {
+			t.Errorf("presence after the second scan differs (-want +got):\n%s", d)
+		}
+	})
+}
+
+// presences returns what is stored of the presence of the secrets in each file.
+func (b *bundle) presences() map[string]magpie.Presence {
+	b.t.Helper()
+	got := map[string]magpie.Presence{}
+	err := b.db.Read(b.t.Context(), func(tx *store.Tx) error {
+		page, err := tx.Incidents(b.t.Context(), store.IncidentFilter{}, "", "", 100)
+		if err != nil {
+			return err
+		}
+		for _, v := range page.Incidents {
+			all, err := tx.Occurrences(b.t.Context(), v.ID, "", 100)
+			if err != nil {
+				return err
+			}
+			for _, o := range all {
+				got[o.File] = o.Presence
+				if (o.Presence == magpie.PresenceUnknown) != o.PresenceAt.IsZero() {
+					b.t.Errorf("%s: presence %q with the time %v", o.File, o.Presence, o.PresenceAt)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return got
+}

@@ -16,7 +16,7 @@ type Occurrence struct {
 
 // occurrenceColumns are what readOccurrence reads, in its order.
 const occurrenceColumns = `o.id, o.incident_id, o.repo_id, o.scan_id, o.file, o.line_start, o.line_end, o.column_start, o.column_end,
-	o.decoded_from, o.blob_hash, o.commit_hash, o.author, o.email, o.commit_at, o.found_at, o.excerpt_sealed,
+	o.decoded_from, o.blob_hash, o.commit_hash, o.author, o.email, o.commit_at, o.found_at, o.presence, o.presence_at, o.excerpt_sealed,
 	COALESCE(p.key || '/' || r.slug, ''), COALESCE(r.browse_url, '')`
 
 // occurrenceTables joins what occurrenceColumns names. Occurrences outlive their repository's rows.
@@ -24,20 +24,27 @@ const occurrenceTables = `occurrence o LEFT JOIN repo r ON r.id = o.repo_id LEFT
 
 func readOccurrence(s scanner) (v Occurrence, err error) {
 	err = s.Scan(&v.ID, &v.IncidentID, &v.RepoID, &v.ScanID, &v.File, &v.LineStart, &v.LineEnd, &v.ColumnStart, &v.ColumnEnd,
-		&v.DecodedFrom, &v.Blob, &v.Commit, &v.Author, &v.Email, timeColumn{&v.CommitAt}, timeColumn{&v.FoundAt}, &v.ExcerptSealed,
+		&v.DecodedFrom, &v.Blob, &v.Commit, &v.Author, &v.Email, timeColumn{&v.CommitAt}, timeColumn{&v.FoundAt}, &v.Presence, timeColumn{&v.PresenceAt}, &v.ExcerptSealed,
 		&v.Repo, &v.BrowseURL)
 	return v, err
 }
 
-// AddOccurrence stores where a secret occurs. It reports false and changes nothing if that place is known.
+// AddOccurrence stores where a secret occurs. It reports false and changes nothing if that place is known, except for what
+// v says of its presence.
 func (tx *Tx) AddOccurrence(ctx context.Context, v magpie.Occurrence, excerptSealed []byte) (bool, error) {
 	n, err := tx.exec(ctx, `INSERT INTO occurrence (id, incident_id, repo_id, scan_id, file, line_start, line_end, column_start,
-			column_end, decoded_from, blob_hash, commit_hash, author, email, commit_at, found_at, excerpt_sealed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			column_end, decoded_from, blob_hash, commit_hash, author, email, commit_at, found_at, excerpt_sealed, presence, presence_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (incident_id, repo_id, file, commit_hash, line_start, column_start) DO NOTHING`,
 		v.ID, v.IncidentID, v.RepoID, v.ScanID, v.File, v.LineStart, v.LineEnd, v.ColumnStart,
-		v.ColumnEnd, v.DecodedFrom, v.Blob, v.Commit, v.Author, v.Email, micros(v.CommitAt), micros(v.FoundAt), excerptSealed)
-	return n == 1, err
+		v.ColumnEnd, v.DecodedFrom, v.Blob, v.Commit, v.Author, v.Email, micros(v.CommitAt), micros(v.FoundAt), excerptSealed, v.Presence, micros(v.PresenceAt))
+	if err != nil || n == 1 || v.Presence == magpie.PresenceUnknown {
+		return n == 1, err
+	}
+	_, err = tx.exec(ctx, `UPDATE occurrence SET presence = $1, presence_at = $2
+		WHERE incident_id = $3 AND repo_id = $4 AND file = $5 AND commit_hash = $6 AND line_start = $7 AND column_start = $8`,
+		v.Presence, micros(v.PresenceAt), v.IncidentID, v.RepoID, v.File, v.Commit, v.LineStart, v.ColumnStart)
+	return false, err
 }
 
 // OccurrenceKnown reports whether the secret with a fingerprint is known to occur in a repository's file, at whatever

@@ -315,6 +315,8 @@ type occurrenceView struct {
 	Email         string              `json:"email,omitempty"`
 	CommitAt      *time.Time          `json:"commit_at,omitempty"`
 	FoundAt       time.Time           `json:"found_at"`
+	Presence      magpie.Presence     `json:"presence,omitempty" enum:"present,absent" doc:"Whether the secret stood anywhere on the repository's default branch when its history was last scanned; absent if that is not known."`
+	PresenceAt    *time.Time          `json:"presence_at,omitempty" doc:"When that scan was."`
 	ExcerptLine   int                 `json:"excerpt_line" doc:"Number of the first line of the excerpt."`
 	ExcerptMasked string              `json:"excerpt" doc:"A few lines around, every found value masked."`
 }
@@ -324,6 +326,7 @@ func viewOccurrence(o incident.Occurrence) occurrenceView {
 		ID: o.ID, RepositoryID: o.RepoID, Repository: o.Repo, BrowseURL: o.BrowseURL, ScanID: o.ScanID, File: o.File,
 		LineStart: o.LineStart, LineEnd: o.LineEnd, ColumnStart: o.ColumnStart, ColumnEnd: o.ColumnEnd, DecodedFrom: o.DecodedFrom,
 		Blob: o.Blob, Commit: o.Commit, Author: o.Author, Email: o.Email, CommitAt: when(o.CommitAt), FoundAt: o.FoundAt,
+		Presence: o.Presence, PresenceAt: when(o.PresenceAt),
 		ExcerptLine: o.Excerpt.FirstLine, ExcerptMasked: o.Excerpt.Text,
 	}
 }

@@ -51,6 +51,8 @@ type occurrenceRow struct {
 	Email    string
 	Decoded  string
 	Date     timestamp
+	Presence magpie.Presence // of the secret on the default branch
+	Seen     timestamp       // when that was looked at
 	Link     templ.SafeURL
 	RepoLink templ.SafeURL
 	Code     []codeLine
@@ -191,6 +193,7 @@ func (p Pages) newOccurrenceRow(o incident.Occurrence) occurrenceRow {
 	row := occurrenceRow{
 		ID: o.ID, Repo: o.Repo, File: o.File, Line: strconv.Itoa(o.LineStart), Commit: o.Commit.Short(), Author: o.Author, Email: o.Email,
 		Decoded: strings.ReplaceAll(o.DecodedFrom, ">", " in "), Date: at(o.CommitAt, p.now()),
+		Presence: o.Presence, Seen: at(o.PresenceAt, p.now()),
 		RepoLink: foreignURL(o.BrowseURL), Code: codeLines(o.Excerpt, o.LineStart, o.LineEnd),
 	}
 	if row.Repo == "" {

@@ -42,6 +42,7 @@ type DB struct {
 	pool *pgxpool.Pool
 
 	enqueuer Enqueuer
+	crowd    crowd // what WriteTogether has to do; on SQLite
 }
 
 // Open connects to the database at address, "sqlite:PATH" or "postgres://…", and brings its schema up to date. It

@@ -9,19 +9,27 @@ import (
 
 // outer is the encoded run that a text was decoded from.
 type outer struct {
-	kind       string // of all layers, outermost first
-	start, end int    // in the file
-	unit       int    // bytes of the file to a byte of the text, 0 if that differs
+	kind  string                          // of all layers, outermost first
+	place func(start, end int) (int, int) // from the text to the file
+	// start and end bound the outermost run in the file.
+	start, end int
 }
+
+// What stands in the encoded runs of an encoded run, and in those of these, may come to a multiple of the run's size in all.
+const (
+	decodeFactor = 16
+	decodeFloor  = 64 << 10
+)
 
 // encoded looks for secrets in the encoded runs that start in data[from:to], and adds those runs to t in which there
 // are any.
 func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 	d := &s.decoders[0]
 	d.Segments(data, from, to, func(seg decode.Segment) {
-		in := outer{kind: seg.Kind, start: seg.Start, end: seg.End, unit: seg.Unit}
+		in := outer{seg.Kind, seg.Place, seg.Start, seg.End}
+		s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
 		// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
-		found := s.decoded(t, seg.Data, 1, in, seg.Unit > 0, nil)
+		found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
 		if len(found) == 0 {
 			return
 		}
@@ -36,22 +44,29 @@ func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 	}
 }
 
+const skippedNested = "text encoded many times over was not decoded to the end"
+
 var skippedRun = fmt.Sprintf("encoded text of more than %d bytes was not decoded", decode.MaxRun)
 
 // decoded appends what is found in text, which stood encoded in the run o, and in what is encoded in it again.
 func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic bool, found []Match) []Match {
 	inner := s.candidates(t, text, depth, generic)
 	for i := range inner {
-		o.place(&inner[i])
+		o.move(&inner[i])
 	}
 	found = append(found, inner...)
 	if depth == maxDepth {
 		return found
 	}
 	d := &s.decoders[depth]
+	d.NoEscapes = false
 	d.Segments(text, 0, len(text), func(seg decode.Segment) {
-		in := outer{kind: o.kind + ">" + seg.Kind, start: o.start, end: o.end}
-		found = s.decoded(t, seg.Data, depth+1, in, false, found)
+		if s.decodable -= len(seg.Data); s.decodable < 0 {
+			t.skip(skippedNested)
+			return
+		}
+		within := func(start, end int) (int, int) { return o.place(seg.Place(start, end)) }
+		found = s.decoded(t, seg.Data, depth+1, outer{o.kind + ">" + seg.Kind, within, o.start, o.end}, false, found)
 	})
 	if d.Skipped > 0 {
 		t.skip(skippedRun)
@@ -81,15 +96,11 @@ func (s *Scanner) candidates(t *Trace, text []byte, depth int, generic bool) []M
 	return Resolve(found)
 }
 
-// place moves a match in decoded text to where the encoded run stands in the file.
-func (o outer) place(m *Match) {
+// move moves a match in decoded text to where it stands in the file.
+func (o outer) move(m *Match) {
 	m.DecodedFrom = o.kind
 	m.Reason += ", in text encoded as " + o.kind
-	if o.unit > 0 {
-		m.Start, m.End = o.start+m.Start*o.unit, o.start+m.End*o.unit
-		m.MatchStart, m.MatchEnd = o.start+m.MatchStart*o.unit, o.start+m.MatchEnd*o.unit
-	} else {
-		m.Start, m.End, m.MatchStart, m.MatchEnd = o.start, o.end, o.start, o.end
-	}
+	m.Start, m.End = o.place(m.Start, m.End)
+	m.MatchStart, m.MatchEnd = o.place(m.MatchStart, m.MatchEnd)
 	m.WindowStart, m.WindowEnd = o.start, o.end
 }

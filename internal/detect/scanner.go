@@ -17,6 +17,8 @@ type Scanner struct {
 	skipped  []string
 	memo     *memo
 
+	decodable int // bytes that may still be decoded of the encoded run at hand
+
 	hits      [maxDepth + 1][]hit // of the prefilter, for each depth of decoding
 	traced    []tracedHit         // of the trace in the making
 	stretches []Span              // of a derived text that have to be looked at
@@ -26,7 +28,7 @@ type Scanner struct {
 type Span struct{ Start, End int }
 
 // maxDepth is how many encodings around a secret are taken off.
-const maxDepth = 3
+const maxDepth = 5
 
 // NewScanner returns a scanner for one goroutine.
 func (e *Engine) NewScanner() *Scanner { return &Scanner{e: e, memo: newMemo()} }

@@ -16,6 +16,7 @@ type Trace struct {
 	found   int // how many of both have a match
 	cost    int // of all verdicts
 	whole   bool
+	escapes bool     // the text may hold escapes, around which it is decoded
 	skipped []string // as Scanner.Skipped
 }
 
@@ -82,7 +83,9 @@ func (s *Scanner) Trace(data []byte) *Trace {
 	}
 	t.hits = slices.Clone(s.traced)
 	if !s.e.opts.NoDecode {
+		s.decoders[0].NoEscapes = false
 		s.encoded(t, data, 0, len(data))
+		t.escapes = !s.decoders[0].NoEscapes
 		sortRuns(t.runs)
 	}
 	return t

@@ -75,7 +75,7 @@ func FuzzSegments(f *testing.F) {
 	f.Add([]byte(base64.StdEncoding.EncodeToString([]byte(plain))), 0, 40)
 	f.Add([]byte("%41%4"), 0, 5)
 	f.Add([]byte(utf16le(plain)), 3, 60)
-	f.Add([]byte(`"\u0041\x41\101 https:\/\/x" &#65;&amp; =3D` + "\n0x41, 0x42,"), 0, 40)
+	f.Add([]byte(`"\u0041\x41\101 https:\/\/x" &#65;&amp; =3D`+"\n0x41, 0x42,"), 0, 40)
 	f.Fuzz(func(t *testing.T, data []byte, from, to int) {
 		if from < 0 || to > len(data) || from > to {
 			return

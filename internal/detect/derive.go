@@ -8,6 +8,7 @@ import (
 
 	"magpie"
 	"magpie/internal/decode"
+	"magpie/internal/decode/archive"
 )
 
 // Derive scans data, which was made from the text of base by the given copies and new bytes between them, and returns
@@ -20,9 +21,10 @@ import (
 //     off by an end of the text, so are they in base. Otherwise it is found anew.
 //   - An encoded run is inherited if it is of one copy and nothing that bears on where it starts and ends was changed.
 //
-// A text whose scan depends on the whole of it (with zero bytes, or more than could be looked at) is traced whole.
+// A text whose scan depends on the whole of it (with zero bytes, a container, or more than could be looked at) is traced
+// whole.
 func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace {
-	if base.whole || len(copies) == 0 || s.newZero(data, copies) {
+	if base.whole || len(copies) == 0 || s.newZero(data, copies) || archive.Detect(data) != "" {
 		return s.Trace(data)
 	}
 	t := &Trace{size: len(data)}

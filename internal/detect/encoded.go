@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"magpie/internal/decode"
+	"magpie/internal/decode/archive"
 )
 
 // outer is the encoded run that a text was decoded from.
@@ -13,6 +14,10 @@ type outer struct {
 	place func(start, end int) (int, int) // from the text to the file
 	// start and end bound the outermost run in the file.
 	start, end int
+	// member and name are of the container's member that the text is, or is in; empty if it is in none. bare says that the
+	// text is the member as it is.
+	member, name string
+	bare         bool
 }
 
 // What stands in the encoded runs of an encoded run, and in those of these, may come to a multiple of the run's size in all.
@@ -21,13 +26,22 @@ const (
 	decodeFloor  = 64 << 10
 )
 
+// What is packed in an encoded run may come to less than what a container that is a file by itself may, for there can be many
+// such runs in a text.
+const (
+	packedFactor  = 128
+	packedFloor   = 4 << 10
+	packedMembers = 1000
+)
+
 // encoded looks for secrets in the encoded runs that start in data[from:to], and adds those runs to t in which there
 // are any.
 func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 	d := &s.decoders[0]
 	d.Segments(data, from, to, func(seg decode.Segment) {
-		in := outer{seg.Kind, seg.Place, seg.Start, seg.End}
+		in := outer{kind: seg.Kind, place: seg.Place, start: seg.Start, end: seg.End}
 		s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
+		s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
 		// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
 		found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
 		if len(found) == 0 {
@@ -50,13 +64,23 @@ var skippedRun = fmt.Sprintf("encoded text of more than %d bytes was not decoded
 
 // decoded appends what is found in text, which stood encoded in the run o, and in what is encoded in it again.
 func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic bool, found []Match) []Match {
-	inner := s.candidates(t, text, depth, generic)
-	for i := range inner {
-		o.move(&inner[i])
+	for _, m := range s.candidates(t, text, depth, generic) {
+		if o.name != "" && !s.e.Allowed(m.Rule, o.name) {
+			continue
+		}
+		m.ignored = o.bare && ignored(&m, text)
+		o.move(&m)
+		found = append(found, m)
 	}
-	found = append(found, inner...)
+	packed := archive.Detect(text)
 	if depth == maxDepth {
+		if packed != "" {
+			t.skip(skippedDeep)
+		}
 		return found
+	}
+	if packed != "" {
+		found = s.members(t, packed, text, depth, o, found)
 	}
 	d := &s.decoders[depth]
 	d.NoEscapes = false
@@ -66,7 +90,9 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 			return
 		}
 		within := func(start, end int) (int, int) { return o.place(seg.Place(start, end)) }
-		found = s.decoded(t, seg.Data, depth+1, outer{o.kind + ">" + seg.Kind, within, o.start, o.end}, false, found)
+		in := o
+		in.kind, in.place, in.bare = o.kind+">"+seg.Kind, within, false
+		found = s.decoded(t, seg.Data, depth+1, in, seg.Wide && o.bare, found)
 	})
 	if d.Skipped > 0 {
 		t.skip(skippedRun)
@@ -98,8 +124,8 @@ func (s *Scanner) candidates(t *Trace, text []byte, depth int, generic bool) []M
 
 // move moves a match in decoded text to where it stands in the file.
 func (o outer) move(m *Match) {
-	m.DecodedFrom = o.kind
-	m.Reason += ", in text encoded as " + o.kind
+	m.DecodedFrom, m.member = o.kind, o.member
+	m.Reason += ", in " + o.kind
 	m.Start, m.End = o.place(m.Start, m.End)
 	m.MatchStart, m.MatchEnd = o.place(m.MatchStart, m.MatchEnd)
 	m.WindowStart, m.WindowEnd = o.start, o.end

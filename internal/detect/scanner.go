@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"magpie/internal/decode"
+	"magpie/internal/decode/archive"
 )
 
 // Scanner scans for one goroutine; it holds buffers that are reused from scan to scan.
@@ -17,7 +18,8 @@ type Scanner struct {
 	skipped  []string
 	memo     *memo
 
-	decodable int // bytes that may still be decoded of the encoded run at hand
+	budget    archive.Budget // what the containers in the text at hand may still come to
+	decodable int            // bytes that may still be decoded of the encoded run at hand
 
 	hits      [maxDepth + 1][]hit // of the prefilter, for each depth of decoding
 	traced    []tracedHit         // of the trace in the making
@@ -45,7 +47,7 @@ func (s *Scanner) Matches(t *Trace, data []byte) []Match {
 	}
 	s.found = t.matches(data, s.found[:0])
 	for i := range s.found {
-		s.found[i].ignored = ignored(&s.found[i], data)
+		s.found[i].ignored = s.found[i].ignored || s.found[i].member == "" && ignored(&s.found[i], data)
 		s.covered = append(s.covered, Span{s.found[i].Start, s.found[i].End})
 	}
 	found := Resolve(s.found)

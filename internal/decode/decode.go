@@ -140,7 +140,7 @@ func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
 	if start > 0 && data[start-1] == '\\' && (data[start] == 'n' || data[start] == 'r' || data[start] == 't') {
 		start++ // the blank before it, escaped
 	}
-	packed := hasPrefix(data[start:end], packedBase64)
+	packed := mayStartPacked[data[start]] && hasPrefix(data[start:end], packedBase64)
 	if !packed && !startsAsText(data[start:end]) {
 		return end
 	}
@@ -167,6 +167,15 @@ var (
 	}
 	packedHex = []string{"1f8b08", "789c", "78da", "7801", "785e", "504b0304", "28b52ffd", "425a68", "fd377a58", "377abcaf"}
 )
+
+// mayStartPacked holds the first digits of those.
+var mayStartPacked = func() (t [256]bool) {
+	for _, p := range append(packedBase64, packedHex...) {
+		t[p[0]] = true
+		t[strings.ToUpper(p[:1])[0]] = true
+	}
+	return t
+}()
 
 func hasPrefix(run []byte, all []string) bool {
 	head := run[:min(len(run), 8)]
@@ -326,12 +335,11 @@ func (d *Decoder) hex(run []byte) (text []byte, packed, ok bool) {
 	if len(run) < minHex || len(run)%2 == 1 || len(run) > MaxRun {
 		return nil, false, false
 	}
-	for i := 0; i < 16; i += 2 {
-		if !isTextByte(unhex(run[i])<<4 | unhex(run[i+1])) {
-			packed = true
-		}
+	for i := 0; i < 16 && !packed; i += 2 {
+		packed = !isTextByte(unhex(run[i])<<4 | unhex(run[i+1]))
 	}
-	if packed && !hasPrefix(run, packedHex) && !hasPrefix([]byte(strings.ToLower(string(run[:8]))), packedHex) {
+	if packed && !(mayStartPacked[run[0]] && class[run[0]]&class[run[1]]&class[run[2]]&class[run[3]]&inHex != 0 &&
+		hasPrefix(bytes.ToLower(run[:8]), packedHex)) {
 		return nil, false, false
 	}
 	d.buf = grow(d.buf, len(run)/2)

@@ -35,7 +35,37 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	}
 	a.assigned, a.compare = true, op == '?'
 	a.call = op == ',' || op == '('
+	if op == ',' && !isArgument(b, a.nameStart) {
+		return a, false
+	}
 	return readValue(b, p, op, a)
+}
+
+// isArgument reports whether the quoted text that the name at nameStart ends is a whole argument or element of a list
+// that may be followed by its value, as in put("db.password", "…") or conf.set(section, 'password', '…'). In a list of
+// texts one that tells of a password is followed by just another one.
+func isArgument(b []byte, nameStart int) bool {
+	p := nameStart
+	for p > 0 && (isNameByte(b[p-1]) || b[p-1] == '.') {
+		p--
+	}
+	if p == 0 || b[p-1] != '"' && b[p-1] != '\'' {
+		return false
+	}
+	p = backBlanks(b, p-1)
+	if p > 0 && b[p-1] == ',' {
+		p = backBlanks(b, p-1)
+		return p > 0 && isNameByte(b[p-1])
+	}
+	return p > 0 && (b[p-1] == '(' || b[p-1] == '[' || b[p-1] == '{')
+}
+
+// backBlanks returns where the blanks that end at p start.
+func backBlanks(b []byte, p int) int {
+	for p > 0 && (b[p-1] == ' ' || b[p-1] == '\t') {
+		p--
+	}
+	return p
 }
 
 func isNameByte(c byte) bool {
@@ -187,7 +217,7 @@ func readValue(b []byte, p int, op byte, a assignment) (assignment, bool) {
 		return readUntil(b, p, '<', a)
 	}
 	if op == ',' || op == '(' || op == '=' || op == ':' {
-		p = skipCall(b, p)
+		p = skipCall(b, skipLine(b, p))
 	}
 	quote := p
 	// String prefixes of Python, C and C#.
@@ -208,25 +238,76 @@ func readValue(b []byte, p int, op byte, a assignment) (assignment, bool) {
 	return readBare(b, p, a)
 }
 
-// skipCall steps into a wrapper around a literal, such as String("…"), getenv("X", "…") excluded.
-func skipCall(b []byte, p int) int {
+// skipLine steps over the end of a line if the next one, indented, starts with a quoted text that is not a key.
+func skipLine(b []byte, p int) int {
 	q := p
-	for q < len(b) && q-p < 40 && (isNameByte(b[q]) || b[q] == '.' || b[q] == '[' || b[q] == ']' || b[q] == ' ') {
+	if q < len(b) && b[q] == '(' {
 		q++
 	}
-	if q > p && q+1 < len(b) && (b[q] == '(' || b[q] == '{') && (b[q+1] == '"' || b[q+1] == '\'') {
-		for _, lookup := range lookups {
-			if bytes.Contains(b[p:q], []byte(lookup)) {
-				return p
-			}
-		}
-		return q + 1
+	if q < len(b) && b[q] == '\r' {
+		q++
 	}
-	return p
+	if q >= len(b) || b[q] != '\n' {
+		return p
+	}
+	q = skipBlanks(b, q+1, min(len(b), q+1+gapLength))
+	if q >= len(b) || b[q] != '"' && b[q] != '\'' {
+		return p
+	}
+	if end := bytes.IndexByte(b[q+1:], b[q]); end < 0 || q+end+2 < len(b) && b[q+end+2] == ':' {
+		return p
+	}
+	return q
 }
 
-// lookups are parts of the names of functions whose argument names a secret instead of being one.
-var lookups = []string{"env", "get", "Get", "ENV", "find", "lookup", "param", "config", "read", "load", "input", "prompt", "field", "Field", "form", "t", "_"}
+// skipCall steps into what is wrapped around a literal: String("…"), [ "…", []string{"…". Where a function looks a
+// value up by its name there is none.
+func skipCall(b []byte, p int) int {
+	q := p
+	for q < len(b) && q-p < 40 && (isNameByte(b[q]) || b[q] == '.' || b[q] == '[' || b[q] == ']' || b[q] == ' ' || b[q] == ':' || b[q] == '*') {
+		q++
+	}
+	callee := b[p:q]
+	if q == p || b[q-1] != '[' { // the bracket of a list has been passed
+		if q >= len(b) || b[q] != '(' && b[q] != '{' {
+			return p
+		}
+		if b[q] == '{' && (q == p || b[q-1] != ']' && b[q-1] != ' ') {
+			return p
+		}
+		q++
+	}
+	q = skipBlanks(b, q, min(len(b), q+gapLength))
+	o := q
+	if o < len(b) && indexByte("bruBRU@", b[o]) >= 0 {
+		o++
+	}
+	if o >= len(b) || b[o] != '"' && b[o] != '\'' && b[o] != '`' || isLookup(callee) {
+		return p
+	}
+	return q
+}
+
+// isLookup reports whether a function's argument names a secret instead of being one.
+func isLookup(callee []byte) bool {
+	last := callee[bytes.LastIndexByte(callee, '.')+1:]
+	if len(last) == 1 && (last[0] == 't' || last[0] == '_' || last[0] == '$') {
+		return true
+	}
+	for _, l := range lookups {
+		if bytes.Contains(callee, []byte(l)) {
+			return true
+		}
+	}
+	return false
+}
+
+// lookups are parts of the names of functions that look a value up by its name or ask for it.
+var lookups = []string{
+	"env", "Env", "ENV", "get", "Get", "find", "Find", "lookup", "Lookup", "param", "Param", "config", "Config", "read", "Read", "load", "Load",
+	"input", "Input", "prompt", "Prompt", "field", "Field", "form", "Form", "fetch", "Fetch", "select", "Select", "query", "Query", "gettext",
+	"translate", "Translate", "label", "Label", "column", "Column", "resolve", "Resolve", "ref", "Ref", "require", "import", "contains", "format", "path", "Path",
+}
 
 func readQuoted(b []byte, open int, a assignment) (assignment, bool) {
 	q := b[open]

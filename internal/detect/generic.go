@@ -34,12 +34,12 @@ type traits struct {
 	digit, lower, upper, special int
 	entropy                      float64
 	known                        float64 // share of the letters that belong to known words
-	readable                     float64
+	spelt                        float64 // how much the letters look like words, see lexicon.spelt
 	hex, uuid                    bool
 }
 
 func (l *lexicon) traits(v []byte) traits {
-	t := traits{n: len(v), entropy: rule.Entropy(v), readable: l.readable(v), hex: true, uuid: isUUID(v)}
+	t := traits{n: len(v), entropy: rule.Entropy(v), spelt: l.spelt(v), hex: true, uuid: isUUID(v)}
 	for _, c := range v {
 		switch {
 		case c >= '0' && c <= '9':
@@ -74,9 +74,6 @@ func (t traits) classes() int {
 	return n
 }
 
-// unreadable is the mean log probability of letter pairs under which a text is no word.
-const unreadable = -4.6
-
 // asPassword judges a value that is called a password.
 func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 	switch {
@@ -93,7 +90,7 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means password", t.known < 0.5 && (a.quoted || t.n >= 5)
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means password",
-		t.known < 0.5 && t.readable < unreadable && t.n >= 4
+		t.known < 0.5 && t.spelt < 0
 }
 
 // asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
@@ -113,7 +110,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
-		t.digit == 0 && t.readable < unreadable && t.known < 0.4 && t.n >= 12
+		t.digit == 0 && t.spelt < -8 && t.known < 0.4 && t.n >= 12
 }
 
 func isUUID(v []byte) bool {

@@ -12,6 +12,7 @@ type assignment struct {
 	rest               byte // the byte after an unquoted value, 0 at the end of a line
 	loose              bool // blanks stand before an unquoted value, and more text after it
 	assigned           bool // an operator follows the name
+	scheme             byte // initial of the scheme of a header behind which the value stands, such as Basic, or 0
 }
 
 // Bounds of what is looked at around an anchor in a name. Both ends of a window follow from them.
@@ -38,7 +39,38 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	if op == ',' && !isArgument(b, a.nameStart) {
 		return a, false
 	}
-	return readValue(b, p, op, a)
+	if a, ok = readValue(b, p, op, a); !ok {
+		return a, false
+	}
+	return readScheme(b, a)
+}
+
+// schemes are what may stand before a credential in the value of a header.
+var schemes = []string{"basic", "bearer", "token", "apikey", "bot", "key", "api-token", "apitoken", "session", "splunk", "genie-key", "sso-key", "aws", "oauth", "jwt"}
+
+// readScheme steps over the scheme of a header's value, as in Authorization: Token 3f9….
+func readScheme(b []byte, a assignment) (assignment, bool) {
+	n := a.start
+	for n < a.end && n-a.start < 10 && isNameByte(b[n]) {
+		n++
+	}
+	if n >= len(b) || b[n] != ' ' {
+		return a, true
+	}
+	for _, s := range schemes {
+		if len(s) != n-a.start || !bytes.EqualFold(b[a.start:n], []byte(s)) {
+			continue
+		}
+		if a.quoted {
+			a.start = n + 1
+		} else {
+			a.loose, a.rest = false, 0
+			a, _ = readBare(b, n+1, a)
+		}
+		a.scheme = s[0]
+		return a, a.start < a.end
+	}
+	return a, true
 }
 
 // isArgument reports whether the quoted text that the name at nameStart ends is a whole argument or element of a list
@@ -367,9 +399,21 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	if a.rest == '\n' || a.rest == '\r' {
 		a.rest = 0
 	}
+	if p > start && b[p-1] == '\\' && a.rest != 0 { // of an escaped quote
+		p--
+	}
 	for p > start && indexByte(",;", b[p-1]) >= 0 {
 		a.rest = b[p-1]
 		p--
+	}
+	if n := nextField(b[start:p]); n > 0 {
+		p, a.rest = start+n, '&'
+	}
+	if hasAny(b[start:p], "-") && inExpansion(b, a.nameStart) { // ${NAME:-default}
+		start++
+	}
+	if n := bytes.IndexByte(b[start:p], '}'); n > 0 && inExpansion(b, a.nameStart) {
+		p, a.rest = start+n, '&'
 	}
 	a.start, a.end = start, p
 	if a.rest == ' ' && b[start-1] == ' ' {
@@ -377,6 +421,34 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 		a.loose = next < len(b) && indexByte("\r\n#/;,", b[next]) < 0
 	}
 	return a, p > start
+}
+
+// nextField returns where in a value without quotes the next field of a query or connection string starts, with its
+// separator, or -1: in "a&user=b" it is 1.
+func nextField(v []byte) int {
+	for i, c := range v {
+		if c != '&' && c != ';' || i == 0 {
+			continue
+		}
+		rest := bytes.TrimPrefix(v[i+1:], []byte("amp;"))
+		n := 0
+		for n < len(rest) && (isNameByte(rest[n]) || rest[n] == '.') {
+			n++
+		}
+		if n > 0 && n < len(rest) && rest[n] == '=' || c == ';' && n > 0 && n == len(rest) {
+			return i
+		}
+	}
+	return -1
+}
+
+// inExpansion reports whether a name is that of a variable in ${NAME:default}.
+func inExpansion(b []byte, nameStart int) bool {
+	p := nameStart
+	for p > 0 && (isNameByte(b[p-1]) || b[p-1] == '.') {
+		p--
+	}
+	return p > 0 && b[p-1] == '{' && (p > 1 && (b[p-2] == '$' || b[p-2] == '#') || p < nameStart && b[p] == '$')
 }
 
 // endsBare holds the bytes that end a value without quotes.

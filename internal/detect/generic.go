@@ -2,6 +2,8 @@ package detect
 
 import (
 	"bytes"
+	"encoding/base64"
+	"unicode/utf8"
 
 	"magpie"
 	"magpie/internal/rule"
@@ -22,6 +24,9 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 		return "", "", false
 	}
 	t := l.traits(v)
+	if a.scheme == 'b' && !l.mayBeLogin(v) {
+		return "", "", false
+	}
 	if r.Filters.Shape == "password" {
 		return t.asPassword(a)
 	}
@@ -111,6 +116,19 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
 		t.digit == 0 && t.spelt < -8 && t.known < 0.4 && t.n >= 12
+}
+
+// mayBeLogin reports whether v, which stands behind "Basic", is not plainly the base64 of a dummy.
+func (l *lexicon) mayBeLogin(v []byte) bool {
+	raw, err := base64.StdEncoding.DecodeString(string(v))
+	if err != nil {
+		raw, err = base64.RawStdEncoding.DecodeString(string(v))
+	}
+	if err != nil || !utf8.Valid(raw) || !isPrintable(raw) {
+		return true
+	}
+	_, password, found := bytes.Cut(raw, []byte(":"))
+	return found && l.isPassword(password)
 }
 
 func isUUID(v []byte) bool {
@@ -259,5 +277,5 @@ var asideWords = map[string]bool{
 	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
 	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
 	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
-	"hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+	"nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
 }

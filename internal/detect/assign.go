@@ -12,6 +12,7 @@ type assignment struct {
 	rest               byte // the byte after an unquoted value, 0 at the end of a line
 	loose              bool // blanks stand before an unquoted value, and more text after it
 	assigned           bool // an operator follows the name
+	prose              bool // the name follows another word, as in a sentence or log
 	scheme             byte // initial of the scheme of a header behind which the value stands, such as Basic, or 0
 }
 
@@ -42,7 +43,32 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	if a, ok = readValue(b, p, op, a); !ok {
 		return a, false
 	}
+	a.prose = followsWord(b, a.nameStart, a.quoted)
 	return readScheme(b, a)
+}
+
+// followsWord reports whether a name stands behind another word that is not part of its declaration, which may be a type
+// if its value is quoted.
+func followsWord(b []byte, nameStart int, quoted bool) bool {
+	end := backBlanks(b, nameStart)
+	if end == nameStart || end == 0 || !isNameByte(b[end-1]) {
+		return false
+	}
+	start := end
+	for start > 0 && isNameByte(b[start-1]) {
+		start--
+	}
+	typed := quoted && b[start] >= 'A' && b[start] <= 'Z'
+	return !typed && !declares[string(b[start:end])] && b[start] != '-'
+}
+
+// declares holds words that introduce a name; so do types with a capital letter and options such as -e.
+var declares = map[string]bool{
+	"export": true, "set": true, "setx": true, "env": true, "ENV": true, "ARG": true, "const": true, "var": true, "let": true, "val": true,
+	"local": true, "readonly": true, "declare": true, "final": true, "static": true, "string": true, "str": true, "char": true, "auto": true,
+	"define": true, "def": true, "my": true, "our": true, "public": true, "private": true, "protected": true, "byte": true, "return": true,
+	"default": true, "lateinit": true, "override": true, "global": true, "dim": true, "Dim": true, "as": true, "and": true, "AND": true,
+	"with": true, "add": true, "put": true,
 }
 
 // schemes are what may stand before a credential in the value of a header.
@@ -84,6 +110,9 @@ func isArgument(b []byte, nameStart int) bool {
 	if p == 0 || b[p-1] != '"' && b[p-1] != '\'' {
 		return false
 	}
+	if b[p] == '-' && b[p+1] == '-' { // "--db-password", "…"
+		return true
+	}
 	p = backBlanks(b, p-1)
 	if p > 0 && b[p-1] == ',' {
 		p = backBlanks(b, p-1)
@@ -110,6 +139,9 @@ func nameAround(b []byte, at, n int) (start, end int) {
 	start, end = at, at+n
 	for start > 0 && at-start < nameBefore-8 && isNameByte(b[start-1]) {
 		start--
+	}
+	if start > 0 && start < at && b[start-1] == '\\' && indexByte("nrt", b[start]) >= 0 { // \n in a string
+		start++
 	}
 	for end < len(b) && end-at < nameAfter && isNameByte(b[end]) {
 		end++
@@ -304,14 +336,14 @@ func skipCall(b []byte, p int) int {
 		if q >= len(b) || b[q] != '(' && b[q] != '{' {
 			return p
 		}
-		if b[q] == '{' && (q == p || b[q-1] != ']' && b[q-1] != ' ') {
+		if b[q] == '{' && q > p && bytes.IndexByte(callee, ']') < 0 && !bytes.HasPrefix(callee, []byte("new ")) {
 			return p
 		}
 		q++
 	}
 	q = skipBlanks(b, q, min(len(b), q+gapLength))
 	o := q
-	if o < len(b) && indexByte("bruBRU@", b[o]) >= 0 {
+	if o < len(b) && indexByte("bruBRU@\\", b[o]) >= 0 {
 		o++
 	}
 	if o >= len(b) || b[o] != '"' && b[o] != '\'' && b[o] != '`' || isLookup(callee) {

@@ -27,8 +27,16 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 	if a.scheme == 'b' && !l.mayBeLogin(v) {
 		return "", "", false
 	}
-	if r.Filters.Shape == "password" {
+	if !a.quoted && (a.rest == ';' || a.loose) && !t.strong() {
+		return "", "", false
+	}
+	switch {
+	case r.Filters.Shape == "password":
 		return t.asPassword(a)
+	case a.prose && (!a.quoted || r.Filters.Shape == "key"):
+		return "", "", false
+	case r.Filters.Shape == "key":
+		return t.asKey(name)
 	}
 	return t.asRandom()
 }
@@ -98,6 +106,41 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 		t.known < 0.5 && t.spelt < 0
 }
 
+// strong reports whether a value could hardly be anything but made by a machine at random.
+func (t traits) strong() bool {
+	switch {
+	case t.known >= 0.4 || t.digit == 0 || t.letters() == 0:
+		return false
+	case t.hex:
+		return t.n >= 32 && t.n%2 == 0 && t.entropy >= 3
+	}
+	return t.n >= 20 && t.entropy >= 3.5 && t.upper > 0 && t.lower > 0 && t.spelt < -10
+}
+
+// asKey judges a value that is called just a key, as are many that are none: those of maps, tables and pianos.
+func (t traits) asKey(name []byte) (magpie.Confidence, string, bool) {
+	switch {
+	case t.uuid:
+		return magpie.ConfidenceLow, "a UUID is assigned to a name that means a key", true
+	case t.letters() == 0:
+		return magpie.ConfidenceLow, "a number as long as a key is assigned to a name that means a cipher's key", cipherName(name) && t.special == 0 && (t.n == 16 || t.n == 24 || t.n == 32)
+	case cipherName(name):
+		return t.asRandom()
+	}
+	return magpie.ConfidenceMedium, "a random value is assigned to a name that means a key", t.strong()
+}
+
+// cipherName reports whether a name says what kind of key it means.
+func cipherName(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"aes", "des", "rc4", "cipher", "crypt", "secret", "hmac", "jwt", "sign", "shared"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
 // asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
 func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	switch {
@@ -105,8 +148,10 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 		return "", "", false
 	case t.uuid:
 		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
+	case t.letters() == 0:
+		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.entropy >= 2.5
 	case t.hex:
-		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 16 && t.entropy >= 2.8 && t.digit > 0 && t.letters() > 0
+		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.8 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:
 		return "", "", false
 	case t.digit > 0 && t.letters() > 0 && t.n >= 16 && t.entropy >= 3:
@@ -115,7 +160,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
-		t.digit == 0 && t.spelt < -8 && t.known < 0.4 && t.n >= 12
+		t.digit == 0 && t.spelt < -10 && t.known < 0.4
 }
 
 // mayBeLogin reports whether v, which stands behind "Basic", is not plainly the base64 of a dummy.
@@ -254,7 +299,7 @@ func isMail(v []byte) bool {
 // bareIsValue reports whether a value without quotes can be one in a configuration file rather than an expression of
 // a programming language.
 func bareIsValue(a assignment, v []byte) bool {
-	if a.call || a.compare || a.loose || a.rest == ';' || bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 }) || bytes.ContainsAny(v, "()[]{}\\") {
+	if a.call || a.compare || bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 }) || bytes.ContainsAny(v, "()[]{}\\") {
 		return false
 	}
 	if v[0] == '!' || v[0] == '-' || v[len(v)-1] == '.' || v[len(v)-1] == ':' {

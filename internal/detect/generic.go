@@ -17,13 +17,16 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 	if string(name) == "PASS" && !a.quoted { // what test runners print
 		return "", "", false
 	}
-	if isAside(name) || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
+	if isAside(name) || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
 		return "", "", false
 	}
 	if !a.quoted && !bareIsValue(a, v) {
 		return "", "", false
 	}
 	t := l.traits(v)
+	if t.foreign*2 > t.n || t.blank > 0 && !(r.Filters.Shape == "password" && a.quoted && t.asPhrase()) {
+		return "", "", false
+	}
 	if a.scheme == 'b' && !l.mayBeLogin(v) {
 		return "", "", false
 	}
@@ -37,6 +40,8 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 		return "", "", false
 	case r.Filters.Shape == "key":
 		return t.asKey(name)
+	case lastWord(name) == "secret" && t.n < 16 && t.letters()*t.digit == 0:
+		return t.asShortSecret()
 	}
 	return t.asRandom()
 }
@@ -44,7 +49,8 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 // traits are what can be told from a value alone.
 type traits struct {
 	n                            int
-	digit, lower, upper, special int
+	digit, lower, upper, special int // how many there are
+	blank, foreign               int // of the special ones, blanks and bytes outside ASCII
 	entropy                      float64
 	known                        float64 // share of the letters that belong to known words
 	spelt                        float64 // how much the letters look like words, see lexicon.spelt
@@ -63,6 +69,11 @@ func (l *lexicon) traits(v []byte) traits {
 			t.upper++
 		default:
 			t.special++
+			if c == ' ' || c == '\t' {
+				t.blank++
+			} else if c >= 0x80 {
+				t.foreign++
+			}
 		}
 		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
 			t.hex = false
@@ -93,17 +104,30 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 	case t.n < 4 || t.n > 128:
 		return "", "", false
 	case t.letters() == 0:
-		ok := t.n >= 8 && t.digit > 0 && t.entropy >= 2.2
+		ok := t.n >= 6 && t.digit > 0 && t.entropy >= 2
 		return magpie.ConfidenceLow, "a number is assigned to a name that means password", ok
 	case t.known >= 0.7 && !(t.classes() == 4 && t.n >= 9):
 		return "", "", false
 	case t.classes() >= 3 && t.n >= 8:
 		return magpie.ConfidenceHigh, "a value of mixed characters is assigned to a name that means password", true
-	case t.digit > 0 || t.special > 0:
+	case t.digit > 0 || t.special > 0 && t.spelt < 2:
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means password", t.known < 0.5 && (a.quoted || t.n >= 5)
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means password",
-		t.known < 0.5 && t.spelt < 0
+		t.special == 0 && t.known < 0.5 && t.spelt < 0
+}
+
+// asPhrase reports whether the words of a text with blanks are none.
+func (t traits) asPhrase() bool {
+	return t.blank <= 2 && t.n >= 8 && t.n <= 40 && t.known < 0.3 && t.spelt < -10
+}
+
+// asShortSecret judges a number or a few letters under a name that means a secret and nothing else.
+func (t traits) asShortSecret() (magpie.Confidence, string, bool) {
+	if t.letters() == 0 {
+		return magpie.ConfidenceLow, "a number is assigned to a name that means a secret", t.special == 0 && t.n >= 6 && t.entropy >= 2
+	}
+	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret", t.n >= 6 && t.special == 0 && t.known < 0.3 && t.spelt < -8
 }
 
 // strong reports whether a value could hardly be anything but made by a machine at random.
@@ -151,7 +175,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	case t.letters() == 0:
 		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.entropy >= 2.5
 	case t.hex:
-		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.8 && t.digit > 0 && t.letters() > 0
+		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.7 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:
 		return "", "", false
 	case t.digit > 0 && t.letters() > 0 && t.n >= 16 && t.entropy >= 3:
@@ -244,12 +268,30 @@ func isReference(v []byte) bool {
 		return true
 	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
 		return true
+	case isHashed(v):
+		return true
 	case bytes.Contains(v, []byte("->")), bytes.Contains(v, []byte("::")), bytes.Contains(v, []byte("&&")), bytes.Contains(v, []byte("|")) && len(v) < 8, bytes.Contains(v, []byte(`\n`)), bytes.Contains(v, []byte(`\u`)), bytes.Contains(v, []byte(`\x`)):
 		return true
 	case v[0] == '[' || v[0] == '{' || v[0] == '<' || v[0] == '(' || v[0] == ')' || v[0] == '\\' || v[0] == '*' && len(v) < 12 || v[0] == '&' || v[0] == '=' || v[0] == ',' || v[0] == ':':
 		return true
 	}
 	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
+}
+
+// isHashed reports whether v is a password's hash as crypt, LDAP and web frameworks write them. Of it nobody can log in.
+func isHashed(v []byte) bool {
+	for _, p := range hashes {
+		if len(v) > len(p)+8 && string(v[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}
+
+var hashes = []string{
+	"$2a$", "$2b$", "$2x$", "$2y$", "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon2", "$pbkdf2", "$scrypt$", "{SHA}", "{SSHA", "{sha", "{ssha",
+	"{SHA256}", "{SHA512}", "{CRYPT}", "{MD5}", "{bcrypt}", "{pbkdf2}", "pbkdf2_sha", "pbkdf2:sha", "scrypt:", "bcrypt_sha", "bcrypt$", "argon2$", "sha1$", "sha256$",
+	"sha512$", "md5$", "sha256:", "sha512:", "sha1:", "sha384-", "sha512-", "sha256-",
 }
 
 // isDotted reports whether v is a path of identifiers such as config.auth.value or com.example.Name.
@@ -322,5 +364,5 @@ var asideWords = map[string]bool{
 	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
 	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
 	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
-	"nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+	"exception": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
 }

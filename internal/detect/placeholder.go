@@ -73,7 +73,7 @@ var dummies = []string{
 	"example", "placeholder", "changeme", "change_me", "change-me", "changeit", "change_it", "replaceme", "replace_me",
 	"replace-me", "replace-with", "replace_with", "your-", "your_", "yourtoken", "yourkey", "yoursecret", "yourpass", "yourapi",
 	"my-secret", "my_secret", "mysecret", "my-token", "mytoken", "my_token", "insert-", "insert_", "enter-", "enter_", "dummy",
-	"redacted", "removed", "censored", "xxxx", "xxxxxxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
+	"redacted", "removed", "censored", "xxxx", "xxxxxxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake", "faketoken", "fakekey", "fakesecret", "fakepass",
 	"foobar", "lorem", "some-secret", "somesecret", "some_secret", "test-token", "testtoken", "test_token", "deadbeef",
 	"supersecret", "super-secret", "super_secret", "topsecret", "top-secret", "abcdefgh", "12345678", "qwerty", "put-your",
 	"s3cr3t", "secr3t", "s3cret", "p@ssw0rd", "passw0rd", "p4ssw0rd", "pa55word", "pa$$word", "p@ssword", "put_your", "masked", "hidden", "<your", "{your",

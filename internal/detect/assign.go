@@ -4,6 +4,7 @@ import "bytes"
 
 // assignment is a value given to a telling name, in whatever language.
 type assignment struct {
+	pathStart          int // of the dotted path that ends in the name
 	nameStart, nameEnd int
 	start, end         int  // of the value, quotes excluded
 	quoted             bool // in quotes, or between tags
@@ -31,6 +32,7 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	if a.nameEnd-a.nameStart > 64 {
 		return a, false
 	}
+	a.pathStart = pathBefore(b, a.nameStart)
 	p, op := readOperator(b, a.nameStart, a.nameEnd)
 	if op == 0 {
 		return a, false
@@ -103,10 +105,7 @@ func readScheme(b []byte, a assignment) (assignment, bool) {
 // that may be followed by its value, as in put("db.password", "…") or conf.set(section, 'password', '…'). In a list of
 // texts one that tells of a password is followed by just another one.
 func isArgument(b []byte, nameStart int) bool {
-	p := nameStart
-	for p > 0 && (isNameByte(b[p-1]) || b[p-1] == '.') {
-		p--
-	}
+	p := pathBefore(b, nameStart)
 	if p == 0 || b[p-1] != '"' && b[p-1] != '\'' {
 		return false
 	}
@@ -124,6 +123,15 @@ func isArgument(b []byte, nameStart int) bool {
 // backBlanks returns where the blanks that end at p start.
 func backBlanks(b []byte, p int) int {
 	for p > 0 && (b[p-1] == ' ' || b[p-1] == '\t') {
+		p--
+	}
+	return p
+}
+
+// pathBefore returns where the dotted path that ends in the name at nameStart starts.
+func pathBefore(b []byte, nameStart int) int {
+	p := nameStart
+	for p > 0 && nameStart-p < nameBefore/2 && (isNameByte(b[p-1]) || b[p-1] == '.') {
 		p--
 	}
 	return p
@@ -189,6 +197,8 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		return valueField(b, q, limit), '='
 	case c == ',' && closed:
 		return q + 1, ','
+	case c == ';' && closed:
+		return serialised(b, q, limit)
 	case c == '(':
 		return q + 1, '('
 	case c == '>' && closed:
@@ -246,6 +256,21 @@ func typedName(b []byte, p, limit int) (int, byte) {
 	}
 	p = skipBlanks(b, p, limit)
 	if p+1 < limit && b[p] == '=' && b[p+1] != '=' && b[p+1] != '>' {
+		return p + 1, '='
+	}
+	return 0, 0
+}
+
+// serialised recognises s:8:"password";s:3:"…" as PHP writes.
+func serialised(b []byte, p, limit int) (int, byte) {
+	if !hasAny(b[p:limit], ";s:") {
+		return 0, 0
+	}
+	p += 3
+	for p < limit && b[p] >= '0' && b[p] <= '9' {
+		p++
+	}
+	if p < limit && b[p] == ':' {
 		return p + 1, '='
 	}
 	return 0, 0
@@ -447,10 +472,16 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	if n := bytes.IndexByte(b[start:p], '}'); n > 0 && inExpansion(b, a.nameStart) {
 		p, a.rest = start+n, '&'
 	}
+	if p > start && (b[p-1] == '}' || b[p-1] == ']') && inFlow(b, a.nameStart) { // {user: me, password: secret}
+		for p > start && (b[p-1] == '}' || b[p-1] == ']') {
+			p--
+		}
+		a.rest = '}'
+	}
 	a.start, a.end = start, p
 	if a.rest == ' ' && b[start-1] == ' ' {
 		next := skipBlanks(b, p, len(b))
-		a.loose = next < len(b) && indexByte("\r\n#/;,", b[next]) < 0
+		a.loose = next < len(b) && indexByte("\r\n#/;,\\|&)}]", b[next]) < 0
 	}
 	return a, p > start
 }
@@ -474,12 +505,22 @@ func nextField(v []byte) int {
 	return -1
 }
 
+// inFlow reports whether a name stands in braces that are opened on its line.
+func inFlow(b []byte, nameStart int) bool {
+	for p := nameStart; p > 0 && nameStart-p < nameBefore/2; p-- {
+		switch b[p-1] {
+		case '{':
+			return p < 2 || b[p-2] != '$' && b[p-2] != '{'
+		case '}', '\n':
+			return false
+		}
+	}
+	return false
+}
+
 // inExpansion reports whether a name is that of a variable in ${NAME:default}.
 func inExpansion(b []byte, nameStart int) bool {
-	p := nameStart
-	for p > 0 && (isNameByte(b[p-1]) || b[p-1] == '.') {
-		p--
-	}
+	p := pathBefore(b, nameStart)
 	return p > 0 && b[p-1] == '{' && (p > 1 && (b[p-2] == '$' || b[p-2] == '#') || p < nameStart && b[p] == '$')
 }
 

@@ -3,6 +3,7 @@ package detect
 import (
 	"bytes"
 	"encoding/base64"
+	"unicode"
 	"unicode/utf8"
 
 	"magpie"
@@ -12,8 +13,9 @@ import (
 // maxGeneric is the longest value that generic rules take for a secret, in bytes.
 const maxGeneric = 256
 
-// judgeGeneric decides about a value that has nothing but its name to speak for it. It returns how sure it is and why.
-func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
+// judgeGeneric decides about a value that has nothing but its name, the last part of a path, to speak for it. It returns
+// how sure it is and why.
+func (l *lexicon) judgeGeneric(r *rule.Rule, path, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
 	if string(name) == "PASS" && !a.quoted { // what test runners print
 		return "", "", false
 	}
@@ -24,6 +26,9 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 		return "", "", false
 	}
 	t := l.traits(v)
+	if t.hex && hashName(name) || isVersion(v) {
+		return "", "", false
+	}
 	if t.foreign*2 > t.n || t.blank > 0 && !(r.Filters.Shape == "password" && a.quoted && t.asPhrase()) {
 		return "", "", false
 	}
@@ -35,11 +40,14 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 	}
 	switch {
 	case r.Filters.Shape == "password":
+		if !a.quoted && t.digit+t.special == 0 && t.spelt > -4 && bytes.ContainsFunc(name, unicode.IsLower) {
+			return "", "", false // the name of a variable, shortened
+		}
 		return t.asPassword(a)
 	case a.prose && (!a.quoted || r.Filters.Shape == "key"):
 		return "", "", false
 	case r.Filters.Shape == "key":
-		return t.asKey(name)
+		return t.asKey(path)
 	case lastWord(name) == "secret" && t.n < 16 && t.letters()*t.digit == 0:
 		return t.asShortSecret()
 	}
@@ -133,8 +141,10 @@ func (t traits) asShortSecret() (magpie.Confidence, string, bool) {
 // strong reports whether a value could hardly be anything but made by a machine at random.
 func (t traits) strong() bool {
 	switch {
-	case t.known >= 0.4 || t.digit == 0 || t.letters() == 0:
+	case t.known >= 0.4 || t.letters() == 0:
 		return false
+	case t.digit == 0:
+		return t.n >= 20 && t.special == 0 && t.spelt < -30
 	case t.hex:
 		return t.n >= 32 && t.n%2 == 0 && t.entropy >= 3
 	}
@@ -142,21 +152,21 @@ func (t traits) strong() bool {
 }
 
 // asKey judges a value that is called just a key, as are many that are none: those of maps, tables and pianos.
-func (t traits) asKey(name []byte) (magpie.Confidence, string, bool) {
+func (t traits) asKey(path []byte) (magpie.Confidence, string, bool) {
 	switch {
 	case t.uuid:
 		return magpie.ConfidenceLow, "a UUID is assigned to a name that means a key", true
 	case t.letters() == 0:
-		return magpie.ConfidenceLow, "a number as long as a key is assigned to a name that means a cipher's key", cipherName(name) && t.special == 0 && (t.n == 16 || t.n == 24 || t.n == 32)
-	case cipherName(name):
+		return magpie.ConfidenceLow, "a number as long as a key is assigned to a name that means a cipher's key", cipherName(path) && t.special == 0 && (t.n == 16 || t.n == 24 || t.n == 32)
+	case cipherName(path):
 		return t.asRandom()
 	}
 	return magpie.ConfidenceMedium, "a random value is assigned to a name that means a key", t.strong()
 }
 
-// cipherName reports whether a name says what kind of key it means.
-func cipherName(name []byte) bool {
-	low := bytes.ToLower(name)
+// cipherName reports whether a path says that a key is one of a cipher or signature.
+func cipherName(path []byte) bool {
+	low := bytes.ToLower(path)
 	for _, w := range []string{"aes", "des", "rc4", "cipher", "crypt", "secret", "hmac", "jwt", "sign", "shared"} {
 		if bytes.Contains(low, []byte(w)) {
 			return true
@@ -173,7 +183,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	case t.uuid:
 		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
 	case t.letters() == 0:
-		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.entropy >= 2.5
+		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5
 	case t.hex:
 		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.7 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:
@@ -238,7 +248,7 @@ func lastWord(name []byte) string {
 
 func publicName(name []byte) bool {
 	low := bytes.ToLower(name)
-	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key"} {
+	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf"} {
 		if bytes.Contains(low, []byte(w)) {
 			return true
 		}
@@ -292,6 +302,34 @@ var hashes = []string{
 	"$2a$", "$2b$", "$2x$", "$2y$", "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon2", "$pbkdf2", "$scrypt$", "{SHA}", "{SSHA", "{sha", "{ssha",
 	"{SHA256}", "{SHA512}", "{CRYPT}", "{MD5}", "{bcrypt}", "{pbkdf2}", "pbkdf2_sha", "pbkdf2:sha", "scrypt:", "bcrypt_sha", "bcrypt$", "argon2$", "sha1$", "sha256$",
 	"sha512$", "md5$", "sha256:", "sha512:", "sha1:", "sha384-", "sha512-", "sha256-",
+}
+
+// hashName reports whether a name says that it means a digest.
+func hashName(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"sha1", "sha2", "sha3", "sha5", "sha_", "sha-", "md5", "hash", "digest", "checksum", "fingerprint", "thumbprint", "integrity", "etag"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return bytes.HasSuffix(low, []byte("sha"))
+}
+
+// isVersion reports whether v is a version or a range of versions.
+func isVersion(v []byte) bool {
+	v = bytes.TrimLeft(v, "^~<>=v ")
+	dots := 0
+	for i, c := range v {
+		switch {
+		case c == '.' && i > 0:
+			dots++
+		case c == '-' || c == '+':
+			return dots > 0
+		case !(c >= '0' && c <= '9' || c == 'x' || c == '*'):
+			return false
+		}
+	}
+	return dots > 0
 }
 
 // isDotted reports whether v is a path of identifiers such as config.auth.value or com.example.Name.
@@ -364,5 +402,5 @@ var asideWords = map[string]bool{
 	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
 	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
 	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
-	"exception": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+	"exception": true, "encryption": true, "strategy": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
 }

@@ -194,7 +194,7 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 	}
 	if r.Generic {
 		var ok bool
-		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, name, a, value); !ok {
+		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
 			return m, false
 		}
 	}

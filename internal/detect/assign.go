@@ -13,6 +13,7 @@ type assignment struct {
 	rest               byte // the byte after an unquoted value, 0 at the end of a line
 	loose              bool // blanks stand before an unquoted value, and more text after it
 	assigned           bool // an operator follows the name
+	login              bool // the value is an argument after the user
 	prose              bool // the name follows another word, as in a sentence or log
 	scheme             byte // initial of the scheme of a header behind which the value stands, such as Basic, or 0
 }
@@ -44,6 +45,9 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 	}
 	if a, ok = readValue(b, p, op, a); !ok {
 		return a, false
+	}
+	if op == '(' && takesLogin(b[a.nameStart:a.nameEnd]) {
+		a = secondArgument(b, a)
 	}
 	a.prose = followsWord(b, a.nameStart, a.quoted)
 	return readScheme(b, a)
@@ -118,6 +122,36 @@ func isArgument(b []byte, nameStart int) bool {
 		return p > 0 && isNameByte(b[p-1])
 	}
 	return p > 0 && (b[p-1] == '(' || b[p-1] == '[' || b[p-1] == '{')
+}
+
+// takesLogin reports whether the function of a name takes a user and a password, as do SetBasicAuth and Credentials.
+func takesLogin(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"basicauth", "basic_auth", "userpass", "usernamepass", "passwordcredential", "passwordauthentication", "networkcredential"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return bytes.HasSuffix(low, []byte("credentials")) || bytes.HasSuffix(low, []byte("credential"))
+}
+
+// secondArgument moves an assignment on to the argument after the quoted one that it has, if that is quoted too.
+func secondArgument(b []byte, a assignment) assignment {
+	limit := min(len(b), a.end+1+gapLength)
+	p := skipBlanks(b, a.end+1, limit)
+	if p >= limit || b[p] != ',' {
+		return a
+	}
+	p = skipBlanks(b, p+1, limit)
+	if p >= limit || b[p] != '"' && b[p] != '\'' {
+		return a
+	}
+	second, ok := readQuoted(b, p, a)
+	if !ok {
+		return a
+	}
+	second.login = true
+	return second
 }
 
 // backBlanks returns where the blanks that end at p start.

@@ -26,6 +26,7 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, path, name []byte, a assignment, v 
 		return "", "", false
 	}
 	t := l.traits(v)
+	t.call = a.call
 	if t.hex && hashName(name) || isVersion(v) {
 		return "", "", false
 	}
@@ -39,7 +40,7 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, path, name []byte, a assignment, v 
 		return "", "", false
 	}
 	switch {
-	case r.Filters.Shape == "password":
+	case r.Filters.Shape == "password" || a.login:
 		if !a.quoted && t.digit+t.special == 0 && t.spelt > -4 && bytes.ContainsFunc(name, unicode.IsLower) {
 			return "", "", false // the name of a variable, shortened
 		}
@@ -63,6 +64,7 @@ type traits struct {
 	known                        float64 // share of the letters that belong to known words
 	spelt                        float64 // how much the letters look like words, see lexicon.spelt
 	hex, uuid                    bool
+	call                         bool // the value is an argument
 }
 
 func (l *lexicon) traits(v []byte) traits {
@@ -183,7 +185,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	case t.uuid:
 		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
 	case t.letters() == 0:
-		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5
+		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5 && !t.call
 	case t.hex:
 		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.7 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:
@@ -191,7 +193,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	case t.digit > 0 && t.letters() > 0 && t.n >= 16 && t.entropy >= 3:
 		return magpie.ConfidenceHigh, "a random value is assigned to a name that means a secret", true
 	case t.digit > 0 && t.letters() > 0 && t.entropy >= 2.5 && t.known < 0.4:
-		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3
+		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3 && t.digit > 1
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
 		t.digit == 0 && t.spelt < -10 && t.known < 0.4
@@ -278,7 +280,7 @@ func isReference(v []byte) bool {
 		return true
 	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
 		return true
-	case isHashed(v):
+	case isHashed(v), isPublicKey(v):
 		return true
 	case bytes.Contains(v, []byte("->")), bytes.Contains(v, []byte("::")), bytes.Contains(v, []byte("&&")), bytes.Contains(v, []byte("|")) && len(v) < 8, bytes.Contains(v, []byte(`\n`)), bytes.Contains(v, []byte(`\u`)), bytes.Contains(v, []byte(`\x`)):
 		return true
@@ -286,6 +288,16 @@ func isReference(v []byte) bool {
 		return true
 	}
 	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
+}
+
+// isPublicKey reports whether v is the beginning of a public key in base64: of SSH, or of DER with the algorithm first.
+func isPublicKey(v []byte) bool {
+	for _, p := range []string{"AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNh", "MFkwEwYH", "MHYwEAYH", "MIIBIjANBgkqhki", "MIICIjANBgkqhki", "MIGfMA0GCSqGSIb3DQEBA", "MCowBQYDK2V"} {
+		if len(v) > len(p) && string(v[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
 }
 
 // isHashed reports whether v is a password's hash as crypt, LDAP and web frameworks write them. Of it nobody can log in.

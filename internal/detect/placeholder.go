@@ -55,7 +55,41 @@ func isMonotone(v []byte) bool {
 	if len(distinct) <= 2 && len(v) > 4 || len(distinct) == 1 {
 		return true
 	}
-	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v)
+	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v) || isCounted(v)
+}
+
+// isCounted reports whether v is numbers of two digits, each one more than the one before, as in 0102030405060708.
+func isCounted(v []byte) bool {
+	if len(v) < 12 || len(v)%2 != 0 {
+		return false
+	}
+	steps := 0
+	for i := 2; i+1 < len(v); i += 2 {
+		a, b := hexPair(v[i-2], v[i-1]), hexPair(v[i], v[i+1])
+		if a < 0 || b < 0 {
+			return false
+		}
+		if b-a == 1 || b-a == 7 || b-a == 0x11 || a-b == 1 || a-b == 0x11 { // 7: from 09 to 10
+			steps++
+		}
+	}
+	return steps*10 >= (len(v)/2-1)*8
+}
+
+// hexPair returns the number that two hexadecimal digits write, or -1.
+func hexPair(a, b byte) int {
+	n := 0
+	for _, c := range []byte{a, b} {
+		switch {
+		case c >= '0' && c <= '9':
+			n = n<<4 | int(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			n = n<<4 | int(c|0x20-'a'+10)
+		default:
+			return -1
+		}
+	}
+	return n
 }
 
 // isRepeated reports whether v is a text of a third of its length or less over and over.

@@ -10,8 +10,12 @@ import (
 	"magpie/internal/rule"
 )
 
-// maxGeneric is the longest value that generic rules take for a secret, in bytes.
-const maxGeneric = 256
+// Bounds of the values that generic rules take for a secret, in bytes.
+const (
+	minGeneric = 4
+	minKey     = 16
+	maxGeneric = 256
+)
 
 // judgeGeneric decides about a value that has nothing but its name, the last part of a path, to speak for it. It returns
 // how sure it is and why.

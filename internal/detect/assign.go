@@ -214,10 +214,12 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		return q + 3, '?'
 	case hasAny(rest, "==", "!="):
 		return q + 2, '?'
-	case hasAny(rest, ":=", "=>", "->", "?=", "+=", "::"):
-		return q + 2, '='
-	case hasAny(rest, "||="):
+	case hasAny(rest, ":::="):
+		return q + 4, '='
+	case hasAny(rest, "||=", "??=", "::=", "<<-"):
 		return q + 3, '='
+	case hasAny(rest, ":=", "=>", "->", "?=", "+=", ".=", "::", "<-"):
+		return q + 2, '='
 	case c == '=':
 		return q + 1, '='
 	case c == ':' || c == '?' && len(rest) > 1 && rest[1] == ':':
@@ -337,7 +339,7 @@ func readValue(b []byte, p int, op byte, a assignment) (assignment, bool) {
 		return a, false
 	}
 	if op == '>' {
-		return readUntil(b, p, '<', a)
+		return readUntil(b, skipSpace(b, p), '<', a)
 	}
 	if op == ',' || op == '(' || op == '=' || op == ':' {
 		p = skipCall(b, skipLine(b, p))
@@ -466,19 +468,35 @@ func readEscaped(b []byte, start int, quote byte, a assignment) (assignment, boo
 	return a, false
 }
 
+// readUntil reads a value between tags, without the blanks and line ends around it.
 func readUntil(b []byte, start int, stop byte, a assignment) (assignment, bool) {
-	for p := start; p < len(b) && p-start <= valueLength && b[p] != '\n'; p++ {
-		if b[p] == stop {
-			a.start, a.end, a.quoted = start, p, true
-			return a, p > start && (p+1 >= len(b) || b[p+1] == '/')
+	for p := start; p < len(b) && p-start <= valueLength; p++ {
+		if b[p] != stop && b[p] != '\n' && b[p] != '\r' {
+			continue
 		}
+		end := skipSpace(b, p)
+		if end >= len(b) || b[end] != stop || end+1 < len(b) && b[end+1] != '/' {
+			return a, false
+		}
+		p = backBlanks(b, p)
+		a.start, a.end, a.quoted = start, p, true
+		return a, p > start
 	}
 	return a, false
 }
 
+// skipSpace steps over blanks and line ends, gapLength at most.
+func skipSpace(b []byte, p int) int {
+	limit := min(len(b), p+gapLength)
+	for p < limit && (b[p] == ' ' || b[p] == '\t' || b[p] == '\n' || b[p] == '\r') {
+		p++
+	}
+	return p
+}
+
 func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	p := start
-	for p < len(b) && p-start <= valueLength && !endsBare[b[p]] {
+	for p < len(b) && p-start <= valueLength && !endsBare[b[p]] && !endsLine(b, p) {
 		p++
 	}
 	if p-start > valueLength {
@@ -490,7 +508,9 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	if a.rest == '\n' || a.rest == '\r' {
 		a.rest = 0
 	}
-	if p > start && b[p-1] == '\\' && a.rest != 0 { // of an escaped quote
+	if a.rest == '\\' {
+		a.rest = 0
+	} else if p > start && b[p-1] == '\\' && a.rest != 0 { // of an escaped quote
 		p--
 	}
 	for p > start && indexByte(",;", b[p-1]) >= 0 {
@@ -518,6 +538,11 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 		a.loose = next < len(b) && indexByte("\r\n#/;,\\|&)}]", b[next]) < 0
 	}
 	return a, p > start
+}
+
+// endsLine reports whether the end of a line is written at b[p] as it is in a string.
+func endsLine(b []byte, p int) bool {
+	return b[p] == '\\' && p+1 < len(b) && (b[p+1] == 'n' || b[p+1] == 'r')
 }
 
 // nextField returns where in a value without quotes the next field of a query or connection string starts, with its

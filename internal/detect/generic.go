@@ -189,7 +189,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 	case t.uuid:
 		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
 	case t.letters() == 0:
-		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5 && !t.call
+		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5 && (!t.call || t.n >= 20)
 	case t.hex:
 		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.7 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:

@@ -57,7 +57,7 @@ func parseAssignment(b []byte, at, n int) (a assignment, ok bool) {
 // if its value is quoted.
 func followsWord(b []byte, nameStart int, quoted bool) bool {
 	end := backBlanks(b, nameStart)
-	if end == nameStart || end == 0 || !isNameByte(b[end-1]) {
+	if b[nameStart] == '-' || end == nameStart || end == 0 || !isNameByte(b[end-1]) {
 		return false
 	}
 	start := end
@@ -119,9 +119,14 @@ func isArgument(b []byte, nameStart int) bool {
 	p = backBlanks(b, p-1)
 	if p > 0 && b[p-1] == ',' {
 		p = backBlanks(b, p-1)
-		return p > 0 && isNameByte(b[p-1])
+		return p > 0 && (isNameByte(b[p-1]) || hasConstant(b[max(0, p-40):p]))
 	}
 	return p > 0 && (b[p-1] == '(' || b[p-1] == '[' || b[p-1] == '{')
+}
+
+// hasConstant reports whether a line begins to declare a constant of an Android build, whose type comes before its name.
+func hasConstant(line []byte) bool {
+	return bytes.Contains(line, []byte("buildConfigField")) || bytes.Contains(line, []byte("resValue"))
 }
 
 // takesLogin reports whether the function of a name takes a user and a password, as do SetBasicAuth and Credentials.
@@ -138,15 +143,21 @@ func takesLogin(name []byte) bool {
 // secondArgument moves an assignment on to the argument after the quoted one that it has, if that is quoted too.
 func secondArgument(b []byte, a assignment) assignment {
 	limit := min(len(b), a.end+1+gapLength)
-	p := skipBlanks(b, a.end+1, limit)
+	escaped := a.end < limit && b[a.end] == '\\'
+	p := skipBlanks(b, a.end+1+int(bit(escaped)), limit)
 	if p >= limit || b[p] != ',' {
 		return a
 	}
-	p = skipBlanks(b, p+1, limit)
+	p = skipBlanks(b, p+1, limit) + int(bit(escaped))
 	if p >= limit || b[p] != '"' && b[p] != '\'' {
 		return a
 	}
-	second, ok := readQuoted(b, p, a)
+	second, ok := a, false
+	if escaped {
+		second, ok = readEscaped(b, p+1, b[p], a)
+	} else {
+		second, ok = readQuoted(b, p, a)
+	}
 	if !ok {
 		return a
 	}
@@ -204,6 +215,9 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		p++
 	}
 	closed := p > 0 && (b[p-1] == '"' || b[p-1] == '\'')
+	if hasAny(b[p:limit], "[]") { // of a declared array
+		p += 2
+	}
 	q := skipBlanks(b, p, limit)
 	if q >= limit {
 		return 0, 0
@@ -231,6 +245,8 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		return q + 1, '>'
 	case (c == ',' || c == '}' || c == '\r' || c == '\n' || closed && q > p) && valueField(b, q, limit) > 0:
 		return valueField(b, q, limit), '='
+	case c == '{' && q > nameEnd:
+		return blockValue(b, q, limit)
 	case c == ',' && closed:
 		return q + 1, ','
 	case c == ';' && closed:
@@ -293,6 +309,29 @@ func typedName(b []byte, p, limit int) (int, byte) {
 	p = skipBlanks(b, p, limit)
 	if p+1 < limit && b[p] == '=' && b[p+1] != '=' && b[p+1] != '>' {
 		return p + 1, '='
+	}
+	return 0, 0
+}
+
+// blockValue recognises a value in braces behind a name: a property of C#, { get; set; } = "…", a variable of Terraform,
+// { default = "…", and a block that is nothing but a text, as in let(:token) { "…" }.
+func blockValue(b []byte, p, limit int) (int, byte) {
+	block := b[p:limit]
+	if hasAny(block, "{ get;") {
+		if i := bytes.Index(block, []byte("} =")); i > 0 {
+			return p + i + 3, '='
+		}
+		return 0, 0
+	}
+	q := skipSpace(b, p+1)
+	if q < limit && hasAny(b[q:limit], "default") {
+		if q = skipBlanks(b, q+len("default"), limit); q < limit && b[q] == '=' {
+			return q + 1, '='
+		}
+		return 0, 0
+	}
+	if b[p-1] == ' ' && b[p-2] == ')' && q < limit && (b[q] == '"' || b[q] == '\'') {
+		return q, '='
 	}
 	return 0, 0
 }
@@ -447,6 +486,10 @@ func readQuoted(b []byte, open int, a assignment) (assignment, bool) {
 		case '\n':
 			return a, false
 		case q:
+			if p-start > 4 && hasAny(b[start:p], `\"`) && b[p-2] == '\\' && b[p-1] == '"' { // quotes within quotes
+				a.start, a.end, a.quoted = start+2, p-2, true
+				return a, true
+			}
 			a.start, a.end, a.quoted = start, p, true
 			return a, p > start
 		}

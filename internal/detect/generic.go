@@ -69,6 +69,7 @@ type traits struct {
 	spelt                        float64 // how much the letters look like words, see lexicon.spelt
 	hex, uuid                    bool
 	call                         bool // the value is an argument
+	counts                       bool // the digits are a year or go up one by one
 }
 
 func (l *lexicon) traits(v []byte) traits {
@@ -93,10 +94,24 @@ func (l *lexicon) traits(v []byte) traits {
 			t.hex = false
 		}
 	}
+	t.counts = digitsCount(v)
 	if known, letters := l.covered(v); letters > 0 {
 		t.known = float64(known) / float64(letters)
 	}
 	return t
+}
+
+// digitsCount reports whether the digits of v are those of a year, the same, or go up or down one by one.
+func digitsCount(v []byte) bool {
+	var digits [8]byte
+	n := 0
+	for _, c := range v {
+		if c >= '0' && c <= '9' && n < len(digits) {
+			digits[n] = c
+			n++
+		}
+	}
+	return n == 4 && (digits[0] == '1' && digits[1] == '9' || digits[0] == '2' && digits[1] == '0') || isMonotone(digits[:n])
 }
 
 func (t traits) letters() int { return t.lower + t.upper }
@@ -120,6 +135,8 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 	case t.letters() == 0:
 		ok := t.n >= 6 && t.digit > 0 && t.entropy >= 2
 		return magpie.ConfidenceLow, "a number is assigned to a name that means password", ok
+	case t.known >= 0.7 && t.digit >= 4 && t.classes() >= 3 && t.n >= 10 && !t.counts:
+		return magpie.ConfidenceMedium, "a word and a number are assigned to a name that means password", true
 	case t.known >= 0.7 && !(t.classes() == 4 && t.n >= 9):
 		return "", "", false
 	case t.classes() >= 3 && t.n >= 8:
@@ -128,7 +145,7 @@ func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means password", t.known < 0.5 && (a.quoted || t.n >= 5)
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means password",
-		t.special == 0 && t.known < 0.5 && t.spelt < 0
+		t.special == 0 && t.known < 0.5 && t.spelt < -0.5*float64(t.n)
 }
 
 // asPhrase reports whether the words of a text with blanks are none.
@@ -141,7 +158,7 @@ func (t traits) asShortSecret() (magpie.Confidence, string, bool) {
 	if t.letters() == 0 {
 		return magpie.ConfidenceLow, "a number is assigned to a name that means a secret", t.special == 0 && t.n >= 6 && t.entropy >= 2
 	}
-	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret", t.n >= 6 && t.special == 0 && t.known < 0.3 && t.spelt < -8
+	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret", t.n >= 6 && t.special == 0 && t.known < 0.3 && t.spelt < -8 && t.spelt < -1.5*float64(t.n)
 }
 
 // strong reports whether a value could hardly be anything but made by a machine at random.
@@ -154,7 +171,7 @@ func (t traits) strong() bool {
 	case t.hex:
 		return t.n >= 32 && t.n%2 == 0 && t.entropy >= 3
 	}
-	return t.n >= 20 && t.entropy >= 3.5 && t.upper > 0 && t.lower > 0 && t.spelt < -10
+	return t.n >= 20 && t.entropy >= 3.5 && t.upper > 0 && t.lower > 0 && (t.spelt < -10 || t.spelt < 0 && t.digit >= 4 && t.entropy >= 4.2)
 }
 
 // asKey judges a value that is called just a key, as are many that are none: those of maps, tables and pianos.
@@ -200,7 +217,7 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3 && t.digit > 1
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
-		t.digit == 0 && t.spelt < -10 && t.known < 0.4
+		t.digit == 0 && t.spelt < -10 && t.spelt < -1.2*float64(t.n) && t.known < 0.4
 }
 
 // mayBeLogin reports whether v, which stands behind "Basic", is not plainly the base64 of a dummy.
@@ -254,7 +271,7 @@ func lastWord(name []byte) string {
 
 func publicName(name []byte) bool {
 	low := bytes.ToLower(name)
-	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf"} {
+	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf", "authenticity", "antiforgery", "requestverification"} {
 		if bytes.Contains(low, []byte(w)) {
 			return true
 		}
@@ -282,7 +299,7 @@ func isReference(v []byte) bool {
 	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
 		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
-	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
+	case isCall(v):
 		return true
 	case isHashed(v), isPublicKey(v):
 		return true
@@ -292,6 +309,12 @@ func isReference(v []byte) bool {
 		return true
 	}
 	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
+}
+
+// isCall reports whether v holds a call such as load(name).
+func isCall(v []byte) bool {
+	open := bytes.IndexByte(v, '(')
+	return open > 0 && isNameByte(v[open-1]) && bytes.IndexByte(v[open:], ')') > 0
 }
 
 // isPublicKey reports whether v is the beginning of a public key in base64: of SSH, or of DER with the algorithm first.
@@ -317,7 +340,7 @@ func isHashed(v []byte) bool {
 var hashes = []string{
 	"$2a$", "$2b$", "$2x$", "$2y$", "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon2", "$pbkdf2", "$scrypt$", "{SHA}", "{SSHA", "{sha", "{ssha",
 	"{SHA256}", "{SHA512}", "{CRYPT}", "{MD5}", "{bcrypt}", "{pbkdf2}", "pbkdf2_sha", "pbkdf2:sha", "scrypt:", "bcrypt_sha", "bcrypt$", "argon2$", "sha1$", "sha256$",
-	"sha512$", "md5$", "sha256:", "sha512:", "sha1:", "sha384-", "sha512-", "sha256-",
+	"sha512$", "md5$", "sha256:", "sha512:", "sha1:", "SHA256:", "MD5:", "sha384-", "sha512-", "sha256-",
 }
 
 // hashName reports whether a name says that it means a digest.
@@ -418,5 +441,5 @@ var asideWords = map[string]bool{
 	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
 	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
 	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
-	"exception": true, "encryption": true, "strategy": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+	"exception": true, "at": true, "updated": true, "created": true, "expired": true, "encryption": true, "strategy": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
 }

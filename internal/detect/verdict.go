@@ -114,13 +114,17 @@ func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []M
 	return l.verdict(found)
 }
 
-// wordGoesOn reports whether a letter that is no ending of the plural stands at b[p].
+// wordGoesOn reports whether no name can end at b[p], be it in the plural: something stands there that goes on with the
+// word or takes a part of what it names.
 func wordGoesOn(b []byte, p int) bool {
+	if p < len(b) && b[p]|0x20 == 's' {
+		p++
+	}
 	if p >= len(b) {
 		return false
 	}
-	c := b[p] | 0x20
-	return c >= 'a' && c <= 'z' && c != 's' || b[p] == '.' || b[p] == '('
+	c := b[p]
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || indexByte(".()];_/", c) >= 0
 }
 
 // tryNear looks for a value of the rule behind the keyword at window[at:at+n], on the same line or the two after it. more

@@ -61,7 +61,9 @@ func apart(a, b string) bool {
 func rank(m Match) int {
 	n := 0
 	switch {
+	case m.Rule.Generic && m.Rule.ByValue() && m.Rule.Filters.Shape == "key":
 	case m.Rule.Generic && m.Rule.ByValue():
+		n = 1
 	case m.Rule.Generic || m.Rule.Filters.Shape != "":
 		n = 2
 	case m.Confidence == magpie.ConfidenceProven:

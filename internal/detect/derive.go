@@ -30,7 +30,7 @@ func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace 
 	t := &Trace{size: len(data)}
 	s.seams(base, data, copies)
 	s.traced = s.traced[:0]
-	fresh := s.fresh(data, copies)
+	fresh := s.fresh(base, data, copies)
 	for _, c := range copies {
 		fresh = s.inherit(t, base, data, c, fresh)
 	}
@@ -78,8 +78,8 @@ func (s *Scanner) seams(base *Trace, data []byte, copies []magpie.Copy) {
 
 // fresh returns the literals that are of no single copy, in order. Stretches that are near to one another are looked at
 // as one.
-func (s *Scanner) fresh(data []byte, copies []magpie.Copy) []hit {
-	reach := s.e.longest - 1
+func (s *Scanner) fresh(base *Trace, data []byte, copies []magpie.Copy) []hit {
+	reach := s.e.longest // one byte more than a literal may stand into it, for its edges
 	hits := s.hits[0][:0]
 	for i := 0; i < len(s.stretches); {
 		from, to := max(0, s.stretches[i].Start-reach), s.stretches[i].End+reach
@@ -99,7 +99,7 @@ func (s *Scanner) fresh(data []byte, copies []magpie.Copy) []hit {
 		for next < len(copies) && copies[next].To+copies[next].Len <= h.pos {
 			next++
 		}
-		if next < len(copies) && copies[next].To <= h.pos && h.pos+int(h.n) <= copies[next].To+copies[next].Len {
+		if next < len(copies) && s.e.lits[h.lit].within(copies[next], h.pos, base.size, len(data)) {
 			continue // inherited
 		}
 		kept = append(kept, h)
@@ -113,12 +113,13 @@ func (s *Scanner) inherit(t, base *Trace, data []byte, c magpie.Copy, fresh []hi
 	shift := c.To - c.From
 	hits := base.hits[sort.Search(len(base.hits), func(i int) bool { return int(base.hits[i].pos) >= c.From }):]
 	for _, b := range hits {
-		n := s.e.lits[b.lit].length
+		l := &s.e.lits[b.lit]
+		n := len(l.text)
 		pos := int(b.pos) + shift
 		if pos >= c.To+c.Len {
 			break
 		}
-		if pos+n > c.To+c.Len {
+		if !l.within(c, pos, base.size, len(data)) {
 			continue
 		}
 		for len(fresh) > 0 && before(fresh[0], pos, b.lit) {
@@ -132,6 +133,19 @@ func (s *Scanner) inherit(t, base *Trace, data []byte, c magpie.Copy, fresh []hi
 		}
 	}
 	return fresh
+}
+
+// within reports whether the literal, which stands at pos in a text of size bytes, stands there because it does so in the
+// text of baseSize bytes that the copy c is of: its bytes are of the copy, and so are those next to it that matter.
+func (l *literal) within(c magpie.Copy, pos, baseSize, size int) bool {
+	from, to := pos, pos+len(l.text)
+	if l.edges.start && !(pos == 0 && c.To == 0 && c.From == 0) {
+		from--
+	}
+	if l.edges.end && !(to == size && c.From+c.Len == baseSize) {
+		to++
+	}
+	return c.To <= from && to <= c.To+c.Len
 }
 
 // judgeHit adds a literal whose verdict has to be found.

@@ -41,7 +41,9 @@ type literal struct {
 	// after it.
 	before, after int
 	cost          int // of a verdict, for the limit on what a text may cost
-	length        int // of the literal itself
+	text          string
+	exact         bool
+	edges         edges
 }
 
 // maxLiteral is how many bytes of a pattern's anchor the matcher looks for. What follows is the pattern's to check, and
@@ -71,6 +73,15 @@ func (l *literal) add(r *rule.Rule) {
 	l.cost += r.Window.Before + r.Window.After
 }
 
+// findEdges works out where the literal can't stand, whatever its rules say, by the characters next to it.
+func (l *literal) findEdges() {
+	l.edges.end = l.last && len(l.patterns) == 0
+	l.edges.start = len(l.values) == 0 && isWordByte(l.text[0])
+	for _, r := range l.patterns {
+		l.edges.start = l.edges.start && r.StartsWord()
+	}
+}
+
 // New builds an engine. Rules of one id are an error.
 func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	if opts.MaxMatches == 0 {
@@ -98,8 +109,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 			if !ok {
 				n = len(e.lits)
 				known[key{text, exact}] = n
-				e.lits = append(e.lits, literal{length: len(text)})
-				e.filter.add(uint16(n), text, exact)
+				e.lits = append(e.lits, literal{text: text, exact: exact})
 				e.longest = max(e.longest, len(text))
 			}
 			e.lits[n].add(r)
@@ -107,6 +117,11 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	}
 	if len(e.lits) > 1<<16-2 {
 		errs = append(errs, fmt.Errorf("building the prefilter: %d literals are too many", len(e.lits)))
+	}
+	for n := range e.lits {
+		l := &e.lits[n]
+		l.findEdges()
+		e.filter.add(uint16(n), l.text, l.exact, l.edges)
 	}
 	e.filter.seal()
 	return e, errors.Join(errs...)

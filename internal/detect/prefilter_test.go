@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,13 +12,19 @@ import (
 )
 
 // naive finds the same literals one by one, as anybody would.
-func naive(text []byte, lits []string, exact []bool) (hits []hit) {
+func naive(text []byte, lits []string, exact []bool, at []edges) (hits []hit) {
 	for pos := range text {
 		for i, l := range lits {
 			if pos+len(l) > len(text) {
 				continue
 			}
 			got := string(text[pos : pos+len(l)])
+			if at[i].start && pos > 0 && regexp.MustCompile(`\w`).Match(text[pos-1:pos]) {
+				continue
+			}
+			if end := pos + len(l); at[i].end && end < len(text) && regexp.MustCompile(`[A-RT-Za-rt-z]`).Match(text[end:end+1]) {
+				continue
+			}
 			if got == l || !exact[i] && asciiLower(got) == l {
 				hits = append(hits, hit{pos, uint16(i), uint16(len(l))})
 			}
@@ -51,16 +58,18 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 		p := &prefilter{}
 		var lits []string
 		var exact []bool
+		var at []edges
 		for len(lits) < 1+rng.IntN(40) {
 			l, ex := random(3+rng.IntN(8)), rng.IntN(2) == 0
 			if !ex {
 				l = asciiLower(l)
 			}
+			ed := edges{start: rng.IntN(3) == 0, end: rng.IntN(3) == 0}
 			if slices.Contains(lits, l) {
 				continue
 			}
-			p.add(uint16(len(lits)), l, ex)
-			lits, exact = append(lits, l), append(exact, ex)
+			p.add(uint16(len(lits)), l, ex, ed)
+			lits, exact, at = append(lits, l), append(exact, ex), append(at, ed)
 		}
 		text := []byte(random(rng.IntN(3000)))
 		for range 5 {
@@ -71,8 +80,8 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 		p.seal()
 		from := rng.IntN(len(text) + 1)
 		to := from + rng.IntN(len(text)-from+1)
-		want := slices.DeleteFunc(naive(text, lits, exact), func(h hit) bool { return h.pos < from || h.pos+int(h.n) > to })
-		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.scanPlain(text, from, to, from, nil)} {
+		want := slices.DeleteFunc(naive(text, lits, exact, at), func(h hit) bool { return h.pos < from || h.pos+int(h.n) > to })
+		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.long.scanPlain(text, from, to, from, p.short.scanPlain(text, from, to, from, nil))} {
 			sortHits(got)
 			if d := cmp.Diff(want, got, cmp.AllowUnexported(hit{}), cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("round %d, %s: hits in [%d:%d] differ (-naive +prefilter):\n%s", round, name, from, to, d)

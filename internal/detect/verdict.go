@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"bytes"
+
 	"magpie"
 	"magpie/internal/rule"
 )
@@ -139,7 +141,7 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 		to = from + i
 	}
 	_, _, ok = r.FindNear(window, from, to, func(start, end int) bool {
-		if more && end == len(window) {
+		if more && end == len(window) || !speaksFor(window, at, start, window[start:end]) {
 			return false
 		}
 		m = Match{
@@ -150,6 +152,43 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 		return random && s.judge(&m, window)
 	})
 	return m, ok
+}
+
+// nearBefore is how many bytes before a keyword, and before a value near it, are looked at for words about the value.
+const nearBefore = 24
+
+// speaksFor reports whether the words before a value at text[start:], which stands near the keyword at text[at:], allow for a
+// secret: none directly before it calls it a checksum or the like, and if it could be one, some word calls it a secret.
+func speaksFor(text []byte, at, start int, value []byte) bool {
+	before := bytes.ToLower(text[max(0, at-nearBefore):start])
+	for _, w := range digestWords {
+		if bytes.Contains(before[len(before)-min(len(before), nearBefore):], []byte(w)) {
+			return false
+		}
+	}
+	if !isHex(value) && !isUUID(value) {
+		return true
+	}
+	for _, w := range secretWords {
+		if bytes.Contains(before, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	digestWords = []string{"sha1", "sha2", "sha3", "sha5", "sha-", "hash", "revision", "commit", "checksum", "digest", "integrity", "h1:", "md5", "etag", "fingerprint", "uuid"}
+	secretWords = []string{"key", "token", "secret", "api", "auth", "pass", "pwd", "cred", "bearer"}
+)
+
+func isHex(v []byte) bool {
+	for _, c := range v {
+		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // startsWord reports whether a word, or a part of one in camel case, starts at b[at].

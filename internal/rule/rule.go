@@ -132,6 +132,9 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 	return match, secret, false
 }
 
+// StartsWord reports whether each match begins with an anchor at the beginning or end of a word.
+func (r *Rule) StartsWord() bool { return r.offset == 0 && r.edge }
+
 // MayStart reports whether Find, given the same, is worth the asking: it looks at the edge where the match would begin.
 func (r *Rule) MayStart(window []byte, at int, head bool) bool {
 	if r.offset < 0 {

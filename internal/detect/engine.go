@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"magpie"
 	"magpie/internal/rule"
@@ -69,12 +70,15 @@ func (l *literal) add(r *rule.Rule) {
 	l.cost += r.Window.Before + r.Window.After
 }
 
+// words is what all engines know of words; it takes a while to count.
+var words = sync.OnceValue(newLexicon)
+
 // New builds an engine. Rules of one id are an error.
 func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	if opts.MaxMatches == 0 {
 		opts.MaxMatches = 10_000
 	}
-	e := &Engine{byID: map[magpie.RuleID]*rule.Rule{}, opts: opts, filter: &prefilter{}, words: newLexicon()}
+	e := &Engine{byID: map[magpie.RuleID]*rule.Rule{}, opts: opts, filter: &prefilter{}, words: words()}
 	type key struct {
 		text  string
 		exact bool

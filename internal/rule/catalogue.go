@@ -1,9 +1,10 @@
 package rule
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,16 +13,20 @@ import (
 
 // A catalogue is rules in the form in which a program carries them: parsed, checked and analysed once, by whoever wrote
 // it, so that reading thousands takes a few milliseconds. The first line names the fields, each further line is a rule;
-// fields are separated by tabs and the items of a list by listSeparator. Examples are left out.
+// fields are separated by tabs, the items of a list by listSeparator and, where an item has parts, those by partSeparator.
+// Examples are left out.
 //
-// In a field a backslash begins an escape: \\, \t, \n and \r are what they are in Go, \s is a separator of lists, \e an
-// item that is empty.
-const listSeparator = "\x1f"
+// In a field a backslash begins an escape: \\, \t, \n and \r are what they are in Go, \s and \p are the separators of items
+// and parts, \e is an item or part that is empty.
+const (
+	listSeparator = "\x1f"
+	partSeparator = "\x1e"
+)
 
 // field is one column of a catalogue: how a rule's part is written and how it is read.
 type field struct {
 	name string
-	put  func(r *Rule) (string, error)
+	put  func(r *Rule) string
 	take func(r *Rule, text string) error
 }
 
@@ -55,7 +60,14 @@ var catalogueFields = []field{
 	flag("placeholders", func(r *Rule) *bool { return &r.Filters.Placeholders }),
 	text("check", func(r *Rule) *string { return &r.Check }),
 	flag("generic", func(r *Rule) *bool { return &r.Generic }),
-	object("verify", func(r *Rule) **Probe { return &r.Probe }),
+	ofProbe(list("verify.prefixes", func(r *Rule) *[]string { return &r.Probe.Prefixes })),
+	ofProbe(text("verify.method", func(r *Rule) *string { return &r.Probe.Method })),
+	ofProbe(text("verify.url", func(r *Rule) *string { return &r.Probe.URL })),
+	ofProbe(headers("verify.headers", func(r *Rule) *map[string]string { return &r.Probe.Headers })),
+	ofProbe(text("verify.basic", func(r *Rule) *string { return &r.Probe.Basic })),
+	ofProbe(text("verify.body", func(r *Rule) *string { return &r.Probe.Body })),
+	ofProbe(answers("verify.valid", func(r *Rule) *[]Answer { return &r.Probe.Valid })),
+	ofProbe(answers("verify.invalid", func(r *Rule) *[]Answer { return &r.Probe.Invalid })),
 	number("secret", func(r *Rule) *int { return &r.secret }),
 	number("offset", func(r *Rule) *int { return &r.offset }),
 	flag("edge", func(r *Rule) *bool { return &r.edge }),
@@ -72,11 +84,7 @@ func WriteCatalogue(w io.Writer, rules []*Rule) error {
 			if i > 0 {
 				b.WriteByte('\t')
 			}
-			s, err := f.put(r)
-			if err != nil {
-				return fmt.Errorf("writing %s of rule %s: %w", f.name, r.ID, err)
-			}
-			b.WriteString(s)
+			b.WriteString(f.put(r))
 		}
 	}
 	b.WriteByte('\n')
@@ -156,7 +164,7 @@ func (r *Rule) bind() error {
 func text[S ~string](name string, at func(*Rule) *S) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) { return escape(string(*at(r))), nil },
+		func(r *Rule) string { return escape(string(*at(r))) },
 		func(r *Rule, s string) (err error) {
 			s, err = unescape(s)
 			*at(r) = S(s)
@@ -168,9 +176,9 @@ func text[S ~string](name string, at func(*Rule) *S) field {
 func list(name string, at func(*Rule) *[]string) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) { return joinList(*at(r)), nil },
+		func(r *Rule) string { return joinParts(*at(r), listSeparator) },
 		func(r *Rule, s string) (err error) {
-			*at(r), err = splitList(s)
+			*at(r), err = splitParts(s, listSeparator)
 			return err
 		},
 	}
@@ -180,15 +188,15 @@ func list(name string, at func(*Rule) *[]string) field {
 func marked(name string, at func(*Rule) *[]string) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) {
+		func(r *Rule) string {
 			items := make([]string, len(*at(r)))
 			for i, s := range *at(r) {
 				items[i] = s[:len(s)/2] + Marker + s[len(s)/2:]
 			}
-			return joinList(items), nil
+			return joinParts(items, listSeparator)
 		},
 		func(r *Rule, s string) error {
-			items, err := splitList(s)
+			items, err := splitParts(s, listSeparator)
 			for i, s := range items {
 				half := max(0, len(s)-len(Marker)) / 2
 				if !strings.HasPrefix(s[half:], Marker) {
@@ -205,11 +213,11 @@ func marked(name string, at func(*Rule) *[]string) field {
 func number(name string, at func(*Rule) *int) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) {
+		func(r *Rule) string {
 			if *at(r) == 0 {
-				return "", nil
+				return ""
 			}
-			return strconv.Itoa(*at(r)), nil
+			return strconv.Itoa(*at(r))
 		},
 		func(r *Rule, s string) (err error) {
 			*at(r), err = strconv.Atoi(s)
@@ -221,11 +229,11 @@ func number(name string, at func(*Rule) *int) field {
 func amount(name string, at func(*Rule) *float64) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) {
+		func(r *Rule) string {
 			if *at(r) == 0 {
-				return "", nil
+				return ""
 			}
-			return strconv.FormatFloat(*at(r), 'g', -1, 64), nil
+			return strconv.FormatFloat(*at(r), 'g', -1, 64)
 		},
 		func(r *Rule, s string) (err error) {
 			*at(r), err = strconv.ParseFloat(s, 64)
@@ -237,11 +245,11 @@ func amount(name string, at func(*Rule) *float64) field {
 func flag(name string, at func(*Rule) *bool) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) {
+		func(r *Rule) string {
 			if *at(r) {
-				return name, nil
+				return name
 			}
-			return "", nil
+			return ""
 		},
 		func(r *Rule, s string) error {
 			if *at(r) = s == name; s != name {
@@ -252,41 +260,116 @@ func flag(name string, at func(*Rule) *bool) field {
 	}
 }
 
-func object[T any](name string, at func(*Rule) **T) field {
+func headers(name string, at func(*Rule) *map[string]string) field {
 	return field{
 		name,
-		func(r *Rule) (string, error) {
-			if *at(r) == nil {
-				return "", nil
+		func(r *Rule) string {
+			var rows [][]string
+			for _, k := range slices.Sorted(maps.Keys(*at(r))) {
+				rows = append(rows, []string{k, (*at(r))[k]})
 			}
-			data, err := json.Marshal(*at(r))
-			return escape(string(data)), err
+			return joinRows(rows)
 		},
 		func(r *Rule, s string) error {
-			s, err := unescape(s)
-			if err != nil {
-				return err
+			rows, err := splitRows(s)
+			all := make(map[string]string, len(rows))
+			for _, row := range rows {
+				if len(row) != 2 {
+					return fmt.Errorf("a header has %d parts instead of name and value", len(row))
+				}
+				all[row[0]] = row[1]
 			}
-			*at(r) = new(T)
-			return json.Unmarshal([]byte(s), *at(r))
+			*at(r) = all
+			return err
 		},
 	}
 }
 
-func joinList(items []string) string {
+func answers(name string, at func(*Rule) *[]Answer) field {
+	return field{
+		name,
+		func(r *Rule) string {
+			var rows [][]string
+			for _, a := range *at(r) {
+				rows = append(rows, append([]string{strconv.Itoa(a.Status), a.Field, a.Contains, a.Header}, a.Equals...))
+			}
+			return joinRows(rows)
+		},
+		func(r *Rule, s string) error {
+			rows, err := splitRows(s)
+			all := make([]Answer, len(rows))
+			for i, row := range rows {
+				if len(row) < 4 {
+					return fmt.Errorf("an answer has %d parts instead of 4 or more", len(row))
+				}
+				status, err := strconv.Atoi(row[0])
+				if err != nil {
+					return err
+				}
+				all[i] = Answer{Status: status, Field: row[1], Contains: row[2], Header: row[3]}
+				if len(row) > 4 {
+					all[i].Equals = row[4:]
+				}
+			}
+			*at(r) = all
+			return err
+		},
+	}
+}
+
+// ofProbe makes f a field of the rule's probe, which is there if any of its fields is.
+func ofProbe(f field) field {
+	return field{
+		f.name,
+		func(r *Rule) string {
+			if r.Probe == nil {
+				return ""
+			}
+			return f.put(r)
+		},
+		func(r *Rule, s string) error {
+			if r.Probe == nil {
+				r.Probe = new(Probe)
+			}
+			return f.take(r, s)
+		},
+	}
+}
+
+func joinRows(rows [][]string) string {
+	items := make([]string, len(rows))
+	for i, row := range rows {
+		items[i] = joinParts(row, partSeparator)
+	}
+	return strings.Join(items, listSeparator)
+}
+
+func splitRows(s string) ([][]string, error) {
+	rows := make([][]string, 0, 1+strings.Count(s, listSeparator))
+	for item := range strings.SplitSeq(s, listSeparator) {
+		row, err := splitParts(item, partSeparator)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func joinParts(items []string, separator string) string {
 	escaped := make([]string, len(items))
 	for i, s := range items {
 		if escaped[i] = escape(s); s == "" {
 			escaped[i] = `\e`
 		}
 	}
-	return strings.Join(escaped, listSeparator)
+	return strings.Join(escaped, separator)
 }
 
-func splitList(s string) ([]string, error) {
-	items := make([]string, 0, 1+strings.Count(s, listSeparator))
+func splitParts(s, separator string) ([]string, error) {
+	items := make([]string, 0, 1+strings.Count(s, separator))
 	for {
-		item, rest, more := strings.Cut(s, listSeparator)
+		item, rest, more := strings.Cut(s, separator)
 		item, err := unescape(item)
 		if err != nil {
 			return nil, err
@@ -299,7 +382,7 @@ func splitList(s string) ([]string, error) {
 	}
 }
 
-var escaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, listSeparator, `\s`)
+var escaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, listSeparator, `\s`, partSeparator, `\p`)
 
 func escape(s string) string { return escaper.Replace(s) }
 
@@ -327,6 +410,8 @@ func unescape(s string) (string, error) {
 			b.WriteByte('\r')
 		case 's':
 			b.WriteString(listSeparator)
+		case 'p':
+			b.WriteString(partSeparator)
 		case 'e':
 		default:
 			return "", fmt.Errorf(`there is no escape \%c`, s[i+1])

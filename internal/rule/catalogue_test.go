@@ -29,7 +29,7 @@ func catalogued() *Rule {
 		Window:  Window{Before: 3, After: 1300},
 		Filters: Filters{Entropy: 3.1, Require: []string{"digit", "upper"}, Stopwords: []string{"é"}, Allow: []string{"", "a", "<>", "ab<>", "abc\t"}, Paths: []string{"*"}, Shape: "random", Placeholders: true},
 		Check:   "jwt", Generic: true, Source: "rules/example.yaml",
-		Probe:  &Probe{Method: "POST", URL: "https://api.example.com/?a=<b>", Headers: map[string]string{"A": "b", "C": "d\n"}, Valid: []Answer{{Status: 200, Equals: []string{"\t"}}}},
+		Probe:  &Probe{Method: "POST", URL: "https://api.example.com/?a=<b>", Headers: map[string]string{"A": "b", "C": "d\n\x1e"}, Valid: []Answer{{Status: 200, Equals: []string{"\t", ""}}, {Status: 404, Header: "X"}}},
 		secret: 2, offset: -1, edge: true, shortest: 16,
 	}
 }
@@ -77,8 +77,8 @@ func TestCatalogueProblems(t *testing.T) {
 	for name, tc := range map[string]struct{ old, new, want string }{
 		"empty":              {whole, "", "line 1"},
 		"another version":    {"id\tsource", "id\tfile", "line 1"},
-		"too few fields":     {"example-token\t", "example-token", "line 3 of the catalogue: it has 32 fields instead of 33"},
-		"too many fields":    {"example-token\t", "example-token\t\t", "line 3 of the catalogue: it has 34 fields instead of 33"},
+		"too few fields":     {"example-token\t", "example-token", "line 3 of the catalogue: it has 39 fields instead of 40"},
+		"too many fields":    {"example-token\t", "example-token\t\t", "line 3 of the catalogue: it has 41 fields instead of 40"},
 		"cut off":            {"\t16\n", "\t16", "line 3 of the catalogue is cut off"},
 		"no rule":            {"bare\t", "\nbare\t", "line 2 of the catalogue: it has 1 fields instead"},
 		"number":             {"\t1300\t", "\t13OO\t", `line 3 of the catalogue: window.after: strconv`},
@@ -90,7 +90,9 @@ func TestCatalogueProblems(t *testing.T) {
 		"no marker":          {`ab<>c`, `abc`, "line 3 of the catalogue: allow: there is no <>"},
 		"check":              {"\tjwt\t", "\tjot\t", `line 3 of the catalogue: check: there is none called "jot"`},
 		"class of character": {"digit\x1f", "figit\x1f", `line 3 of the catalogue: require: no character class is called "figit"`},
-		"probe":              {`{"method"`, `["method"`, "line 3 of the catalogue: verify: "},
+		"header":             {"A\x1eb", "A", "line 3 of the catalogue: verify.headers: a header has 1 parts"},
+		"answer":             {"\x1e\\e\x1e\\e\x1e\\t", "", "line 3 of the catalogue: verify.valid: an answer has"},
+		"status":             {"200\x1e", "ok\x1e", "line 3 of the catalogue: verify.valid: strconv"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,23 +14,23 @@ const SecretMark = "{{secret}}"
 // Probe says how to ask a vendor whether a secret of a rule is alive: one request that only reads, and which answers mean
 // what. Every answer that is in neither list means neither. Package verify makes the request.
 type Probe struct {
-	Prefixes []string          `yaml:"prefixes" json:"prefixes,omitempty"` // only secrets that begin with one of these are asked about; none means all
-	Method   string            `yaml:"method" json:"method,omitempty"`     // GET, HEAD or POST
-	URL      string            `yaml:"url" json:"url,omitempty"`           // https, complete as it stands
-	Headers  map[string]string `yaml:"headers" json:"headers,omitempty"`   // values may hold SecretMark
-	Basic    string            `yaml:"basic" json:"basic,omitempty"`       // user:password for basic authentication, with SecretMark in it
-	Body     string            `yaml:"body" json:"body,omitempty"`         // of a POST, JSON or a form; may hold SecretMark
-	Valid    []Answer          `yaml:"valid" json:"valid,omitempty"`       // any of these says that the secret is alive
-	Invalid  []Answer          `yaml:"invalid" json:"invalid,omitempty"`   // any of these says that it is not; none if a refusal does not say so
+	Prefixes []string          `yaml:"prefixes"` // only secrets that begin with one of these are asked about; none means all
+	Method   string            `yaml:"method"`   // GET, HEAD or POST
+	URL      string            `yaml:"url"`      // https, complete as it stands
+	Headers  map[string]string `yaml:"headers"`  // values may hold SecretMark
+	Basic    string            `yaml:"basic"`    // user:password for basic authentication, with SecretMark in it
+	Body     string            `yaml:"body"`     // of a POST, JSON or a form; may hold SecretMark
+	Valid    []Answer          `yaml:"valid"`    // any of these says that the secret is alive
+	Invalid  []Answer          `yaml:"invalid"`  // any of these says that it is not; none if a refusal does not say so
 }
 
 // Answer is a condition on a response. All of its parts must hold.
 type Answer struct {
-	Status   int      `yaml:"status" json:"status,omitempty"`
-	Field    string   `yaml:"field" json:"field,omitempty"`       // dotted path of a field of the JSON body, which must be there and not null
-	Equals   []string `yaml:"equals" json:"equals,omitempty"`     // texts of which the field, as text, must be one
-	Contains string   `yaml:"contains" json:"contains,omitempty"` // text that the body must contain
-	Header   string   `yaml:"header" json:"header,omitempty"`     // name of a response header that must be there
+	Status   int      `yaml:"status"`
+	Field    string   `yaml:"field"`    // dotted path of a field of the JSON body, which must be there and not null
+	Equals   []string `yaml:"equals"`   // texts of which the field, as text, must be one
+	Contains string   `yaml:"contains"` // text that the body must contain
+	Header   string   `yaml:"header"`   // name of a response header that must be there
 }
 
 // Covers reports whether the probe can tell anything about a secret.

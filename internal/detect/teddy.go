@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -112,15 +111,18 @@ const startBuckets = 160
 // buckets spreads the trigrams over at most teddyBuckets buckets: beginning with small ones of trigrams that are alike it
 // joins, again and again, the two that are least the worse for it.
 func buckets(grams []uint32) []bucket {
-	grams = slices.Clone(grams)
-	slices.SortFunc(grams, func(a, b uint32) int { return cmp.Compare(alike(a), alike(b)) })
-	grams = slices.Compact(grams)
-	var all []bucket
+	keys := make([]uint64, len(grams)) // with what the order goes by before the trigram itself
 	for i, g := range grams {
-		if n := i * startBuckets / max(len(grams), startBuckets); n == len(all) {
-			all = append(all, bucketOf(g))
+		keys[i] = uint64(alike(g))<<32 | uint64(g)
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	all := make([]bucket, 0, startBuckets)
+	for i, key := range keys {
+		b := bucketOf(uint32(key))
+		if n := i * startBuckets / max(len(keys), startBuckets); n == len(all) {
+			all = append(all, b)
 		} else {
-			b := bucketOf(g)
 			all[n] = all[n].joined(&b)
 		}
 	}

@@ -30,6 +30,11 @@ generate: ## rewrite generated files
 	$(GO) test ./rules -run CatalogueIsCurrent -update
 	$(GO) test ./internal/config ./internal/web/api -run 'Doc|OpenAPI' -update
 
+.PHONY: quality
+quality: ## rewrite the golden file that says what is found in internal/detect/testdata/quality, and show what moved
+	$(GO) test ./internal/detect -run Quality -update
+	@git --no-pager diff --stat -p -- internal/detect/testdata/quality.golden
+
 .PHONY: fuzz
 fuzz: ## fuzz every parser of foreign bytes, FUZZTIME each (default 5m)
 	scripts/fuzz $(or $(FUZZTIME),5m)

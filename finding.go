@@ -16,7 +16,9 @@ type Finding struct {
 	LineEnd     int    // inclusive
 	ColumnStart int    // from 1, in bytes
 	ColumnEnd   int    // inclusive
-	DecodedFrom string // "base64" and so on, outermost first, joined by ">"; empty if it stood there as it is
+	// DecodedFrom is "base64" and so on, or a container with the member's name, "zip:a/b.txt", outermost first, joined by ">";
+	// empty if it stood there as it is.
+	DecodedFrom string
 
 	Blob   Hash
 	Commit Hash // the commit that introduced it; empty outside a repository

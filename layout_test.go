@@ -21,12 +21,13 @@ var imports = map[string][]string{
 
 	// engines: bytes in, values out
 	"internal/rule":     nil,
-	"internal/decode":   nil,
-	"internal/detect":   {"internal/rule", "internal/decode"},
-	"internal/git":      nil,
-	"internal/inflate":  nil,
-	"internal/git/pack": {"internal/git", "internal/inflate"},
-	"internal/seal":     nil,
+	"internal/decode":         nil,
+	"internal/decode/archive": nil,
+	"internal/detect":         {"internal/rule", "internal/decode", "internal/decode/archive"},
+	"internal/git":            nil,
+	"internal/inflate":        nil,
+	"internal/git/pack":       {"internal/git", "internal/inflate"},
+	"internal/seal":           nil,
 
 	// adapters: one outside system each
 	"internal/guard":            nil,
@@ -84,7 +85,7 @@ const (
 )
 
 var groups = map[string][]string{
-	engines:  {"rules", "internal/rule", "internal/decode", "internal/detect", "internal/git", "internal/inflate", "internal/git/pack", "internal/seal"},
+	engines:  {"rules", "internal/rule", "internal/decode", "internal/decode/archive", "internal/detect", "internal/git", "internal/inflate", "internal/git/pack", "internal/seal"},
 	adapters: {"internal/guard", "internal/store", "internal/queue", "internal/bitbucket", "internal/git/smarthttp", "internal/mail", "internal/notify", "internal/verify"},
 	stages:   {"internal/perimeter", "internal/scan", "internal/incident", "internal/alert"},
 	beside:   {"internal/access", "internal/report", "internal/insight"},

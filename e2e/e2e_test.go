@@ -102,7 +102,7 @@ func run(t *testing.T, file, database string) {
 			return false, fmt.Errorf("no condition is called %s", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fill": fill, "status": status, "ready": ready, "api": api, "setup": setup, "sarif": sarif, "damage": damage,
+			"fill": fill, "wrap": wrap, "status": status, "ready": ready, "api": api, "setup": setup, "sarif": sarif, "damage": damage,
 		},
 	})
 }

@@ -1,44 +1,69 @@
 // Package decode finds encoded text in bytes and decodes it: base64 in both alphabets, padded or not, on one line or
-// many; hexadecimal; percent-encoding; UTF-16 of either byte order, with or without a mark.
+// many, also where the lines are parts of strings; hexadecimal, also as an array of bytes; percent-encoding; the escapes of
+// C, JSON and their kin; references to characters in HTML and XML; quoted-printable; UTF-16 and UTF-32 of either byte
+// order, with or without a mark.
 //
 // The one idea: a secret that is hidden in an encoding is text again once decoded, so a run of encoded characters whose
 // first few bytes do not decode to text is dropped after looking at a dozen bytes. That keeps the cost on ordinary
 // source to a few percent of a scan. A Segment says where its run stands in the source, so that what is found in it can
 // be shown in the file as it was committed.
 //
-// It decodes one layer; callers that want what is encoded twice give it the decoded bytes again. It knows no compressed
-// formats and no archives.
+// It decodes one layer; callers that want what is encoded twice give it the decoded bytes again. It does not expand what
+// is compressed: base64 and hexadecimal that begin like a compressed format are decoded and marked as Packed, and package
+// archive takes it from there.
 package decode
 
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 )
 
 // Limits of what is decoded.
 const (
-	MinRun = 20        // shortest run of base64, in characters
-	MaxRun = 256 << 10 // longest run of any kind, in bytes; longer ones are counted in Skipped
+	MinRun = 20      // shortest run of base64, in characters
+	MaxRun = 4 << 20 // longest run of base64 or hexadecimal, in bytes; longer ones are counted in Skipped
 	minHex = 32
 	maxURL = 4 << 10
 
 	minJoined = 60 // shortest line of base64 that goes on in the next
-	maxIndent = 16 // blanks at the start of such a next line
+	maxGap    = 40 // bytes between two such lines
 )
 
 // Segment is one decoded run.
 type Segment struct {
 	Start, End int    // of the run in the source
-	Kind       string // "base64", "hex", "percent" or "utf-16"
-	Data       []byte // the decoded text; valid until the next segment
-	Unit       int    // source bytes to a decoded byte, if that is the same throughout; otherwise 0
+	Kind       string // such as "base64"
+	Data       []byte // what was decoded; valid until the next segment
+	Packed     bool   // Data begins like a compressed format rather than as text
+	Wide       bool   // the source is text in a wider form (UTF-16, UTF-32), not text hidden in other text
+
+	unit  int    // source bytes to a decoded byte, if that is the same throughout; otherwise 0
+	marks []mark // where what stands, if the run is text in which escapes are scattered
+}
+
+// Place returns where in the source Data[start:end] stands, as exactly as the encoding lets that be told: at least it is
+// somewhere in the run.
+func (s *Segment) Place(start, end int) (int, int) {
+	switch {
+	case s.unit > 0:
+		return s.Start + start*s.unit, s.Start + end*s.unit
+	case s.marks != nil:
+		from := min(s.Start+place(s.marks, start), s.End-1)
+		return from, min(s.End, max(from+1, s.Start+place(s.marks, end)))
+	}
+	return s.Start, s.End
 }
 
 // Decoder decodes for one goroutine; it keeps a buffer from call to call.
 type Decoder struct {
 	buf     []byte
 	joined  []byte
+	marks   []mark
 	Skipped int // runs of the last call that were text but longer than MaxRun
+
+	// NoEscapes says that no escape is in the data: see HasEscape. Segments sets it unless it meets one.
+	NoEscapes bool
 }
 
 // Segments calls emit with each decodable run that starts in data[from:to]. A run may reach beyond to.
@@ -46,6 +71,10 @@ func (d *Decoder) Segments(data []byte, from, to int, emit func(Segment)) {
 	d.Skipped = 0
 	d.runs(data, from, to, emit)
 	d.percents(data, from, to, emit)
+	if !d.NoEscapes {
+		d.NoEscapes = true
+		d.escapes(data, from, to, emit)
+	}
 	if bytes.IndexByte(data[from:to], 0) >= 0 {
 		d.wide(data, from, to, emit)
 	}
@@ -56,6 +85,9 @@ const (
 	inBase64 = 1 << iota
 	inHex
 	inURL
+	inArrays // of bytes, as 0x41, 0x42
+	opens    // an escape
+	goesOn   // an escape, as its second byte
 )
 
 var class = func() (t [256]byte) {
@@ -70,6 +102,15 @@ var class = func() (t [256]byte) {
 		}
 		if b > ' ' && b < 0x7f && bytes.IndexByte([]byte("\"'`<>\\"), b) < 0 {
 			t[c] |= inURL
+		}
+		if t[c]&inHex != 0 || isSeparator(b) || b == 'x' || b == 'X' {
+			t[c] |= inArrays
+		}
+		if bytes.IndexByte([]byte(`\\&=0`), b) >= 0 {
+			t[c] |= opens
+		}
+		if bytes.IndexByte([]byte("uxXU/0123#aq\r\n"), b) >= 0 {
+			t[c] |= goesOn
 		}
 	}
 	return t
@@ -92,11 +133,15 @@ func (d *Decoder) runs(data []byte, from, to int, emit func(Segment)) {
 
 // run decodes one run and returns where to go on.
 func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
-	if text, ok := d.hex(data[start:end]); ok {
-		emit(Segment{Start: start, End: end, Kind: "hex", Data: text})
+	if text, packed, ok := d.hex(data[start:end]); ok {
+		emit(Segment{Start: start, End: end, Kind: "hex", Data: text, Packed: packed})
 		return end
 	}
-	if !startsAsText(data[start:end]) {
+	if start > 0 && data[start-1] == '\\' && (data[start] == 'n' || data[start] == 'r' || data[start] == 't') {
+		start++ // the blank before it, escaped
+	}
+	packed := mayStartPacked[data[start]] && hasPrefix(data[start:end], packedBase64)
+	if !packed && !startsAsText(data[start:end]) {
 		return end
 	}
 	digits, stop := d.join(data, start, end)
@@ -105,32 +150,52 @@ func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
 		return stop
 	}
 	text, ok := d.base64(digits)
-	for stop < len(data) && stop-end < 2 && data[stop] == '=' {
+	for end := stop; stop < len(data) && stop-end < 2 && data[stop] == '='; {
 		stop++
 	}
-	if ok {
-		emit(Segment{Start: start, End: stop, Kind: "base64", Data: text})
+	if ok && (packed || mostlyText(text)) {
+		emit(Segment{Start: start, End: stop, Kind: "base64", Data: text, Packed: packed})
 	}
 	return stop
 }
 
-// join collects the digits of a run that goes on over lines, as in MIME and in wrapped YAML: lines of at least 60
-// digits, each indented by at most 16 blanks.
+// Beginnings of what is compressed or an archive: gzip, zlib, zip, zstd, bzip2, xz, 7z.
+var (
+	packedBase64 = []string{
+		"H4sI", "eJw", "eJx", "eJy", "eJz", "eNo", "eNp", "eNq", "eNr", "eAE", "eAF", "eAG", "eAH", "eF4", "eF5", "eF6", "eF7",
+		"UEsDB", "KLUv/", "KLUv_", "Qlpo", "/Td6WFo", "_Td6WFo", "N3q8rycc",
+	}
+	packedHex = []string{"1f8b08", "789c", "78da", "7801", "785e", "504b0304", "28b52ffd", "425a68", "fd377a58", "377abcaf"}
+)
+
+// mayStartPacked holds the first digits of those.
+var mayStartPacked = func() (t [256]bool) {
+	for _, p := range append(packedBase64, packedHex...) {
+		t[p[0]] = true
+		t[strings.ToUpper(p[:1])[0]] = true
+	}
+	return t
+}()
+
+func hasPrefix(run []byte, all []string) bool {
+	head := run[:min(len(run), 8)]
+	for _, p := range all {
+		if len(head) >= len(p) && string(head[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}
+
+// join collects the digits of a run that goes on over lines, as in MIME, in wrapped YAML and in strings of source: lines
+// of at least 60 digits.
 func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 	d.joined = append(d.joined[:0], data[start:end]...)
 	line := end - start
 	for line >= minJoined && len(d.joined) <= MaxRun {
-		p := end
-		if p < len(data) && data[p] == '\r' {
-			p++
-		}
-		if p >= len(data) || data[p] != '\n' {
+		p, lines := gap(data, end)
+		if lines == 0 {
 			break
-		}
-		p++
-		indent := p
-		for p < len(data) && p-indent < maxIndent && (data[p] == ' ' || data[p] == '\t') {
-			p++
 		}
 		next := p
 		for next < len(data) && class[data[next]]&inBase64 != 0 {
@@ -143,6 +208,34 @@ func (d *Decoder) join(data []byte, start, end int) (digits []byte, stop int) {
 		line, end = next-p, next
 	}
 	return d.joined, end
+}
+
+// gap returns where what may stand between two lines of base64 ends, and how many line feeds are in it: blanks, quotes,
+// signs that strings go on, and a line feed, as it is or escaped or both.
+func gap(data []byte, p int) (end, lines int) {
+	real, escaped := 0, 0
+	for end = p; end < len(data) && end-p < maxGap; end++ {
+		switch c := data[end]; {
+		case c == ' ' || c == '\t' || c == '\r' || c == '"' || c == '\'':
+		case c == '\n' && real == 0:
+			real++
+		case c == '\\' && end+1 < len(data) && data[end+1] == 'r':
+			end++
+		case c == '\\' && end+1 < len(data) && data[end+1] == 'n' && escaped == 0:
+			end++
+			escaped++
+		case c == '\\' && end+1 < len(data) && data[end+1] != 'n':
+		case c == '+' && end > p && isLoose(data, end):
+		default:
+			return end, real + escaped
+		}
+	}
+	return end, real + escaped
+}
+
+// isLoose reports whether the plus at p stands beside no digit of base64.
+func isLoose(data []byte, p int) bool {
+	return p > 0 && class[data[p-1]]&inBase64 == 0 && p+1 < len(data) && class[data[p+1]]&inBase64 == 0
 }
 
 // startsAsText reports whether the first twelve characters of a base64 run decode to text. UTF-16 counts as well, since
@@ -227,7 +320,7 @@ func (d *Decoder) base64(digits []byte) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	return d.buf[:n], mostlyText(d.buf[:n])
+	return d.buf[:n], true
 }
 
 func boolInt(b bool) int {
@@ -237,25 +330,27 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// hex decodes a run that is hexadecimal throughout and gives text.
-func (d *Decoder) hex(run []byte) ([]byte, bool) {
+// hex decodes a run that is hexadecimal throughout and gives text, or something packed.
+func (d *Decoder) hex(run []byte) (text []byte, packed, ok bool) {
 	if len(run) < minHex || len(run)%2 == 1 || len(run) > MaxRun {
-		return nil, false
+		return nil, false, false
 	}
-	for i := 0; i < 16; i += 2 {
-		if !isTextByte(unhex(run[i])<<4 | unhex(run[i+1])) {
-			return nil, false
-		}
+	for i := 0; i < 16 && !packed; i += 2 {
+		packed = !isTextByte(unhex(run[i])<<4 | unhex(run[i+1]))
+	}
+	if packed && !(mayStartPacked[run[0]] && class[run[0]]&class[run[1]]&class[run[2]]&class[run[3]]&inHex != 0 &&
+		hasPrefix(bytes.ToLower(run[:8]), packedHex)) {
+		return nil, false, false
 	}
 	d.buf = grow(d.buf, len(run)/2)
 	for i := 0; i < len(run); i += 2 {
 		if class[run[i]]&class[run[i+1]]&inHex == 0 {
-			return nil, false
+			return nil, false, false
 		}
 		d.buf[i/2] = unhex(run[i])<<4 | unhex(run[i+1])
 	}
-	text := d.buf[:len(run)/2]
-	return text, isText(text)
+	text = d.buf[:len(run)/2]
+	return text, packed, packed || isText(text)
 }
 
 func unhex(c byte) byte {
@@ -307,45 +402,6 @@ func (d *Decoder) percent(run []byte) []byte {
 		n++
 	}
 	return d.buf[:n]
-}
-
-// wide finds runs of ASCII in UTF-16 of either byte order.
-func (d *Decoder) wide(data []byte, from, to int, emit func(Segment)) {
-	for i := from; i < to; {
-		n := bytes.IndexByte(data[i:to], 0)
-		if n < 0 {
-			return
-		}
-		zero := i + n
-		little := zero > from && isTextByte(data[zero-1]) && (zero+2 >= len(data) || data[zero+2] == 0)
-		start := zero
-		if little {
-			start--
-		}
-		end := start
-		for end+1 < len(data) && end-start < MaxRun && isWide(data[end], data[end+1], little) {
-			end += 2
-		}
-		if end-start >= 2*MinRun/2 {
-			emit(Segment{Start: start, End: end, Kind: "utf-16", Data: d.narrow(data[start:end], little), Unit: 2})
-		}
-		i = max(end, zero+1)
-	}
-}
-
-func isWide(a, b byte, little bool) bool {
-	if little {
-		return b == 0 && isTextByte(a)
-	}
-	return a == 0 && isTextByte(b)
-}
-
-func (d *Decoder) narrow(run []byte, little bool) []byte {
-	d.buf = grow(d.buf, len(run)/2)
-	for i := range d.buf[:len(run)/2] {
-		d.buf[i] = run[2*i+boolInt(!little)]
-	}
-	return d.buf[:len(run)/2]
 }
 
 func grow(b []byte, n int) []byte {

@@ -75,14 +75,20 @@ func FuzzSegments(f *testing.F) {
 	f.Add([]byte(base64.StdEncoding.EncodeToString([]byte(plain))), 0, 40)
 	f.Add([]byte("%41%4"), 0, 5)
 	f.Add([]byte(utf16le(plain)), 3, 60)
+	f.Add([]byte(`"\u0041\x41\101 https:\/\/x" &#65;&amp; =3D`+"\n0x41, 0x42,"), 0, 40)
 	f.Fuzz(func(t *testing.T, data []byte, from, to int) {
 		if from < 0 || to > len(data) || from > to {
 			return
 		}
 		var d Decoder
 		d.Segments(data, from, to, func(s Segment) {
-			if s.Start < 0 || s.End > len(data) || s.Start >= s.End || len(s.Data) > s.End-s.Start {
+			if s.Start < 0 || s.End > len(data) || s.Start >= s.End || len(s.Data) > 2*(s.End-s.Start) {
 				t.Errorf("%s run %d-%d of %d gives %d bytes", s.Kind, s.Start, s.End, len(data), len(s.Data))
+			}
+			for n := range len(s.Data) {
+				if from, to := s.Place(n, n+1); from < s.Start || to > s.End || from >= to {
+					t.Fatalf("%s run %d-%d: byte %d is placed at %d-%d", s.Kind, s.Start, s.End, n, from, to)
+				}
 			}
 		})
 	})

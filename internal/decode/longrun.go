@@ -8,22 +8,8 @@ type classTables struct {
 	low, high, half [32]byte
 }
 
-// base64Tables is the class inBase64. The upper halves 4 and 6, the beginnings of the alphabet, share a bit.
-var base64Tables = func() (t classTables) {
-	bit := map[int]byte{2: 1, 3: 2, 4: 4, 5: 8, 6: 4, 7: 16}
-	for c := range 128 {
-		if class[c]&inBase64 != 0 {
-			for _, lane := range []int{0, 16} {
-				t.low[lane+c&15] |= bit[c>>4]
-				t.high[lane+c>>4] |= bit[c>>4]
-			}
-		}
-	}
-	for i := range t.half {
-		t.half[i] = 15
-	}
-	return t
-}()
+// base64Tables is the class inBase64.
+var base64Tables = tablesOf(inBase64)
 
 // vectorBlocks is how many blocks of 32 bytes the vector unit is given at a time.
 const vectorBlocks = 32

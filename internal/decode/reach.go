@@ -1,11 +1,16 @@
 package decode
 
+import "bytes"
+
 // Back returns the start of the longest encoded run on which a change of data at or after p may bear: what Segments finds
 // in front of that place does not depend on what stands from p on, and no run that it finds behind it starts before. It
-// looks back no further than to floor, from where on the answer does not matter.
-func Back(data []byte, p, floor int) int {
+// looks back no further than to floor, from where on the answer does not matter. escapes says that there are escapes in data.
+func Back(data []byte, p, floor int, escapes bool) int {
 	for {
 		q := min(blockStart(data, p, floor), urlStart(data, p, floor))
+		if q == p && escapes {
+			q = min(escapeStart(data, p), arrayStart(data, p, floor))
+		}
 		if q == p || q <= floor {
 			return q
 		}
@@ -13,14 +18,125 @@ func Back(data []byte, p, floor int) int {
 	}
 }
 
-// Ahead returns the end of the longest encoded run on which a change of data before p may bear.
-func Ahead(data []byte, p int) int {
+// Ahead returns the end of the longest encoded run on which a change of data before p may bear. escapes says that there are
+// escapes in data.
+func Ahead(data []byte, p int, escapes bool) int {
+	first := p
 	for {
 		q := max(blockEnd(data, p), urlEnd(data, p))
+		if q == p && escapes {
+			q = max(escapeEnd(data, p, p == first), arrayEnd(data, p))
+		}
 		if q == p {
 			return q
 		}
 		p = q
+	}
+}
+
+// HasEscape reports whether a change of data[from:to] may have brought an escape into it, if there was none before.
+func HasEscape(data []byte, from, to int) bool {
+	found := false
+	pairs(data, max(0, from-maxSoftLine-maxEscape), min(len(data), to+maxSoftLine+maxEscape), func(at int) {
+		if !found {
+			kind, _ := escapeAt(data, at)
+			found = kind != noEscape
+		}
+	})
+	return found
+}
+
+// farEscape is how far from one another an escape and a change may be that bear on one another: the escape may be of one
+// run with another one, which comes or goes with the change.
+const farEscape = 2*aroundEscape + maxSoftLine + maxEscape
+
+// escapeStart goes back over the part of a run of escapes that is before p.
+func escapeStart(data []byte, p int) int {
+	start := lineFrom(data, inQuoted, p, farEscape)
+	if start == p || !hasEscape(data, start, lineEnd(data[:min(len(data), p+farEscape)], inQuoted, p)) {
+		return p
+	}
+	return max(start, p-aroundEscape)
+}
+
+// escapeEnd goes forward over the part of a run of escapes that is behind p. fresh says that what is before p was changed,
+// which may make the end of its line one at which text goes on, or no longer.
+func escapeEnd(data []byte, p int, fresh bool) int {
+	from := p
+	if fresh && p+1 < len(data) && data[p] == '\r' && data[p+1] == '\n' {
+		from++
+	}
+	if fresh && from < len(data) && data[from] == '\n' {
+		from++
+	} else {
+		from = p
+	}
+	end := lineEnd(data[:min(len(data), from+farEscape)], inQuoted, from)
+	if end == p || !hasEscape(data, lineFrom(data, inQuoted, p, farEscape), end) {
+		return p
+	}
+	return min(end, from+aroundEscape)
+}
+
+// hasEscape reports whether an escape that makes text be decoded begins in data[from:to].
+func hasEscape(data []byte, from, to int) bool {
+	found := false
+	pairs(data, from, to, func(at int) {
+		if !found {
+			kind, _ := escapeAt(data, at)
+			found = kind != noEscape && kind != inArray
+		}
+	})
+	return found
+}
+
+// arrayStart goes back over an array of bytes.
+func arrayStart(data []byte, p, floor int) int {
+	start, end := p, p
+	for start > floor && class[data[start-1]]&inArrays != 0 {
+		start--
+	}
+	if start == p {
+		return p
+	}
+	for end < len(data) && end-p < 2 && class[data[end]]&inArrays != 0 {
+		end++
+	}
+	if !hasElement(data[start:end]) {
+		return p
+	}
+	return start
+}
+
+// arrayEnd goes forward over one.
+func arrayEnd(data []byte, p int) int {
+	start, end := p, p
+	for end < len(data) && class[data[end]]&inArrays != 0 {
+		end++
+	}
+	if end == p {
+		return p
+	}
+	for start > 0 && p-start < 3 && class[data[start-1]]&inArrays != 0 {
+		start--
+	}
+	if !hasElement(data[start:end]) {
+		return p
+	}
+	return end
+}
+
+// hasElement reports whether text may hold an element of an array of bytes.
+func hasElement(text []byte) bool {
+	for {
+		n := bytes.IndexByte(text, '0')
+		if n < 0 || n+1 >= len(text) {
+			return false
+		}
+		if text[n+1]|0x20 == 'x' {
+			return true
+		}
+		text = text[n+1:]
 	}
 }
 
@@ -66,16 +182,7 @@ func blockStart(data []byte, p, floor int) int {
 		p = start
 	}
 	for {
-		b := p
-		for b > floor && p-b < maxIndent && (data[b-1] == ' ' || data[b-1] == '\t') {
-			b--
-		}
-		if b > floor && data[b-1] == '\n' {
-			b--
-		}
-		if b > floor && data[b-1] == '\r' {
-			b--
-		}
+		b := gapStart(data, p, floor)
 		start := runStart(data, b, floor)
 		if b-start < minJoined && start > floor || start == b {
 			return p
@@ -88,19 +195,10 @@ func blockStart(data []byte, p, floor int) int {
 func blockEnd(data []byte, p int) int {
 	p = runEnd(data, p)
 	for {
-		b := p
-		if b < len(data) && data[b] == '\r' {
-			b++
-		}
-		if b < len(data) && data[b] == '\n' {
-			b++
-		}
-		for indent := b; b < len(data) && b-indent < maxIndent && (data[b] == ' ' || data[b] == '\t'); {
-			b++
-		}
+		b := gapEnd(data, p)
 		end := runEnd(data, b)
-		// A run that is too short to be one by itself matters only where it is joined with what stands before.
-		if end == b || end-b < MinRun && !isLong(data, p) {
+		// A run that is too short to be one by itself, with the letter of an escaped line feed before it, matters only where it is joined with what stands before.
+		if end == b || end-b < MinRun-1 && !isLong(data, p) {
 			break
 		}
 		p = end
@@ -112,4 +210,46 @@ func blockEnd(data []byte, p int) int {
 		p++
 	}
 	return p
+}
+
+// gapStart goes back over what may stand between two lines of base64 that are joined, as gap reads it, and may be cut off
+// at p.
+func gapStart(data []byte, p, floor int) int {
+	b := p
+	for b > floor && p-b <= maxGap+1 {
+		switch c := data[b-1]; {
+		case isGap(c):
+			b--
+		case (c == 'n' || c == 'r') && b-2 >= floor && data[b-2] == '\\':
+			b -= 2
+		case c == '+' && isLoose(data, b-1):
+			b--
+		default:
+			return b
+		}
+	}
+	return b
+}
+
+// gapEnd goes forward over the rest of it.
+func gapEnd(data []byte, p int) int {
+	b := p
+	if p > 0 && p < len(data) && data[p-1] == '\\' && (data[p] == 'n' || data[p] == 'r') {
+		b++
+	}
+	for b < len(data) && b-p <= maxGap+1 {
+		switch c := data[b]; {
+		case c == '\\' && b+1 < len(data) && (data[b+1] == 'n' || data[b+1] == 'r'):
+			b += 2
+		case isGap(c), c == '+' && isLoose(data, b):
+			b++
+		default:
+			return b
+		}
+	}
+	return b
+}
+
+func isGap(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '"' || c == '\'' || c == '\\'
 }

@@ -8,6 +8,7 @@ import (
 
 	"magpie"
 	"magpie/internal/decode"
+	"magpie/internal/decode/archive"
 )
 
 // Derive scans data, which was made from the text of base by the given copies and new bytes between them, and returns
@@ -20,9 +21,10 @@ import (
 //     off by an end of the text, so are they in base. Otherwise it is found anew.
 //   - An encoded run is inherited if it is of one copy and nothing that bears on where it starts and ends was changed.
 //
-// A text whose scan depends on the whole of it (with zero bytes, or more than could be looked at) is traced whole.
+// A text whose scan depends on the whole of it (with zero bytes, a container, or more than could be looked at) is traced
+// whole.
 func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace {
-	if base.whole || len(copies) == 0 || s.newZero(data, copies) {
+	if base.whole || len(copies) == 0 || s.newZero(data, copies) || archive.Detect(data) != "" {
 		return s.Trace(data)
 	}
 	t := &Trace{size: len(data)}
@@ -173,7 +175,8 @@ func (s *Scanner) keeps(b tracedHit, baseSize, pos, size int, c magpie.Copy) boo
 
 // deriveRuns inherits the encoded runs of base that no change bears on and decodes the others.
 func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) {
-	s.widen(data)
+	escapes := base.escapes || s.newEscape(data)
+	s.widen(data, escapes)
 	for _, c := range copies {
 		runs := base.runs[sort.Search(len(base.runs), func(i int) bool { return base.runs[i].start >= c.From }):]
 		for _, r := range runs {
@@ -187,14 +190,30 @@ func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) 
 		}
 	}
 	for _, stretch := range s.stretches {
+		s.decoders[0].NoEscapes = !escapes
 		s.encoded(t, data, stretch.Start, stretch.End)
 	}
+	t.escapes = escapes
 	sortRuns(t.runs)
+}
+
+// newEscape reports whether there may be an escape in data, if there was none in what it was derived from.
+func (s *Scanner) newEscape(data []byte) bool {
+	for i := 0; i < len(s.stretches); {
+		from, to := s.stretches[i].Start, s.stretches[i].End
+		for i++; i < len(s.stretches) && s.stretches[i].Start-to < nearby; i++ {
+			to = s.stretches[i].End
+		}
+		if decode.HasEscape(data, from, to) {
+			return true
+		}
+	}
+	return false
 }
 
 // widen makes the stretches as wide as the encoded runs that they are part of, joins those that come to overlap, and
 // drops those that are too short for any run.
-func (s *Scanner) widen(data []byte) {
+func (s *Scanner) widen(data []byte, escapes bool) {
 	wide := s.stretches[:0]
 	var last Span
 	keep := func() {
@@ -207,8 +226,8 @@ func (s *Scanner) widen(data []byte) {
 		for i++; i < len(s.stretches) && s.stretches[i].Start-to < nearby; i++ {
 			to = s.stretches[i].End
 		}
-		start := decode.Back(data, from, last.End)
-		stop := decode.Ahead(data, max(to, last.End))
+		start := decode.Back(data, from, last.End, escapes)
+		stop := decode.Ahead(data, max(to, last.End), escapes)
 		if start <= last.End && last.End > 0 {
 			last.End = stop
 			continue
@@ -229,6 +248,10 @@ func (s *Scanner) changed(r tracedRun) bool {
 	return i < len(s.stretches) && s.stretches[i].Start < r.end
 }
 
+// sortRuns orders runs so that it does not matter in which order they were found. Runs at one place are of different kinds.
 func sortRuns(runs []tracedRun) {
-	slices.SortStableFunc(runs, func(a, b tracedRun) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(runs, func(a, b tracedRun) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end),
+			cmp.Compare(a.matches[0].DecodedFrom, b.matches[0].DecodedFrom))
+	})
 }

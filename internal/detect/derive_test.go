@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"html"
+	"io"
 	"math/rand/v2"
+	"mime/quotedprintable"
 	"net/url"
 	"strings"
 	"testing"
@@ -28,7 +31,20 @@ func scraps(t testing.TB, e *Engine) []string {
 		for _, example := range append(append([]string{}, r.Match...), r.NoMatch...) {
 			all = append(all, example, example[:len(example)/2], example[len(example)/2:],
 				base64.StdEncoding.EncodeToString([]byte(example)), hex.EncodeToString([]byte(example)), url.QueryEscape(example))
-			all = append(all, wrap(base64.StdEncoding.EncodeToString([]byte(example+strings.Repeat("\nand more of the text", 9))), 76))
+			lines := wrap(base64.StdEncoding.EncodeToString([]byte(example+strings.Repeat("\nand more of the text", 9))), 76)
+			all = append(all, lines, strings.ReplaceAll(lines, "\n  ", `\n`), strings.ReplaceAll(lines, "\n  ", "\" +\n\t\""),
+				strings.ReplaceAll(lines, "\n  ", "\\r\\n\"\r\n'"))
+			if len(example) < 400 {
+				all = append(all, escape(example, `\u%04x`, 3), escape(example, `\x%02x`, 1), escape(example, `\%03o`, 9),
+					escape(example, "&#%d;", 5), escape(example, "&#x%x;", 2), escape(example, "0x%02x, ", 1), html.EscapeString("<a b=\""+example),
+					escape(example, `\u%04x`, 20)+"\n", escape(example, "=%02X", 7), quotedPrintable(example), quotedPrintable("a line before "+example+" and after"),
+					escape(example, "=%02X", 30), strings.ReplaceAll(`"https://x.example.com/`+example, "/", `\/`))
+			}
+		}
+	}
+	for _, broken := range []string{"=\n", "=\r\n", "=3D", `\u0041`, `\x41`, "&#65;", "&amp;", "=", "\\", "0x41, ", "0x", "&", ";", `\u00`, "41", "\\n", "\" +\n", ":\\/\\/"} {
+		for range len(all) / 200 {
+			all = append(all, broken)
 		}
 	}
 	return append(all, "password", "token", " = ", "\"", "'", "\n", "\r\n", "    ", "= \"", "secret_key", ": ", "gitleaks:allow", "==", "eyJ",
@@ -42,6 +58,27 @@ func wrap(s string, width int) string {
 		s = s[width:]
 	}
 	return b.String() + s
+}
+
+// escape writes every nth character in the given form.
+func escape(text, form string, nth int) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if i%nth == 0 {
+			fmt.Fprintf(&b, form, text[i])
+		} else {
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
+}
+
+func quotedPrintable(text string) string {
+	var b strings.Builder
+	w := quotedprintable.NewWriter(&b)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return b.String()
 }
 
 // mixer makes random texts and texts derived from them.

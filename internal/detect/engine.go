@@ -37,6 +37,7 @@ type literal struct {
 	patterns []*rule.Rule
 	values   []*rule.Rule // rules by value
 	near     bool         // some of those find values that are not assigned
+	last     bool         // all of those look for keys, so the literal must be the last word of a name
 	// before and after bound what a verdict may depend on: the bytes from so many before the literal's start to so many
 	// after it.
 	before, after int
@@ -60,6 +61,7 @@ func (l *literal) add(r *rule.Rule) {
 		if len(l.values) == 0 {
 			l.cost += valueCost
 		}
+		l.last = (l.last || len(l.values) == 0) && r.Filters.Shape == "key"
 		l.values = append(l.values, r)
 		l.near = l.near || r.Near > 0
 		l.before, l.after = max(l.before, nameBefore), max(l.after, byValAfter)

@@ -2,28 +2,59 @@ package detect
 
 import (
 	"bytes"
+	"encoding/base64"
+	"unicode"
+	"unicode/utf8"
 
 	"magpie"
 	"magpie/internal/rule"
 )
 
-// maxGeneric is the longest value that generic rules take for a secret, in bytes.
-const maxGeneric = 256
+// Bounds of the values that generic rules take for a secret, in bytes.
+const (
+	minGeneric = 4
+	minKey     = 16
+	maxGeneric = 256
+)
 
-// judgeGeneric decides about a value that has nothing but its name to speak for it. It returns how sure it is and why.
-func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
+// judgeGeneric decides about a value that has nothing but its name, the last part of a path, to speak for it. It returns
+// how sure it is and why.
+func (l *lexicon) judgeGeneric(r *rule.Rule, path, name []byte, a assignment, v []byte) (magpie.Confidence, string, bool) {
 	if string(name) == "PASS" && !a.quoted { // what test runners print
 		return "", "", false
 	}
-	if isAside(name) || bytes.ContainsAny(v, " \t") || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
+	if isAside(name) || isPlaceholder(v) || l.echoes(name, v) || isReference(v) {
 		return "", "", false
 	}
 	if !a.quoted && !bareIsValue(a, v) {
 		return "", "", false
 	}
 	t := l.traits(v)
-	if r.Filters.Shape == "password" {
+	t.call = a.call
+	if t.hex && hashName(name) || isVersion(v) {
+		return "", "", false
+	}
+	if t.foreign*2 > t.n || t.blank > 0 && !(r.Filters.Shape == "password" && a.quoted && t.asPhrase()) {
+		return "", "", false
+	}
+	if a.scheme == 'b' && !l.mayBeLogin(v) {
+		return "", "", false
+	}
+	if !a.quoted && (a.rest == ';' || a.loose) && !t.strong() {
+		return "", "", false
+	}
+	switch {
+	case r.Filters.Shape == "password" || a.login:
+		if !a.quoted && t.digit+t.special == 0 && t.spelt > -4 && bytes.ContainsFunc(name, unicode.IsLower) {
+			return "", "", false // the name of a variable, shortened
+		}
 		return t.asPassword(a)
+	case a.prose && (!a.quoted || r.Filters.Shape == "key"):
+		return "", "", false
+	case r.Filters.Shape == "key":
+		return t.asKey(path)
+	case lastWord(name) == "secret" && t.n < 16 && t.letters()*t.digit == 0:
+		return t.asShortSecret()
 	}
 	return t.asRandom()
 }
@@ -31,15 +62,18 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, name []byte, a assignment, v []byte
 // traits are what can be told from a value alone.
 type traits struct {
 	n                            int
-	digit, lower, upper, special int
+	digit, lower, upper, special int // how many there are
+	blank, foreign               int // of the special ones, blanks and bytes outside ASCII
 	entropy                      float64
 	known                        float64 // share of the letters that belong to known words
-	readable                     float64
+	spelt                        float64 // how much the letters look like words, see lexicon.spelt
 	hex, uuid                    bool
+	call                         bool // the value is an argument
+	counts                       bool // the digits are a year or go up one by one
 }
 
 func (l *lexicon) traits(v []byte) traits {
-	t := traits{n: len(v), entropy: rule.Entropy(v), readable: l.readable(v), hex: true, uuid: isUUID(v)}
+	t := traits{n: len(v), entropy: rule.Entropy(v), spelt: l.spelt(v), hex: true, uuid: isUUID(v)}
 	for _, c := range v {
 		switch {
 		case c >= '0' && c <= '9':
@@ -50,15 +84,34 @@ func (l *lexicon) traits(v []byte) traits {
 			t.upper++
 		default:
 			t.special++
+			if c == ' ' || c == '\t' {
+				t.blank++
+			} else if c >= 0x80 {
+				t.foreign++
+			}
 		}
 		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
 			t.hex = false
 		}
 	}
+	t.counts = digitsCount(v)
 	if known, letters := l.covered(v); letters > 0 {
 		t.known = float64(known) / float64(letters)
 	}
 	return t
+}
+
+// digitsCount reports whether the digits of v are those of a year, the same, or go up or down one by one.
+func digitsCount(v []byte) bool {
+	var digits [8]byte
+	n := 0
+	for _, c := range v {
+		if c >= '0' && c <= '9' && n < len(digits) {
+			digits[n] = c
+			n++
+		}
+	}
+	return n == 4 && (digits[0] == '1' && digits[1] == '9' || digits[0] == '2' && digits[1] == '0') || isMonotone(digits[:n])
 }
 
 func (t traits) letters() int { return t.lower + t.upper }
@@ -74,26 +127,75 @@ func (t traits) classes() int {
 	return n
 }
 
-// unreadable is the mean log probability of letter pairs under which a text is no word.
-const unreadable = -4.6
-
 // asPassword judges a value that is called a password.
 func (t traits) asPassword(a assignment) (magpie.Confidence, string, bool) {
 	switch {
 	case t.n < 4 || t.n > 128:
 		return "", "", false
 	case t.letters() == 0:
-		ok := t.n >= 8 && t.digit > 0 && t.entropy >= 2.2
+		ok := t.n >= 6 && t.digit > 0 && t.entropy >= 2
 		return magpie.ConfidenceLow, "a number is assigned to a name that means password", ok
+	case t.known >= 0.7 && t.digit >= 4 && t.classes() >= 3 && t.n >= 10 && !t.counts:
+		return magpie.ConfidenceMedium, "a word and a number are assigned to a name that means password", true
 	case t.known >= 0.7 && !(t.classes() == 4 && t.n >= 9):
 		return "", "", false
 	case t.classes() >= 3 && t.n >= 8:
 		return magpie.ConfidenceHigh, "a value of mixed characters is assigned to a name that means password", true
-	case t.digit > 0 || t.special > 0:
+	case t.digit > 0 || t.special > 0 && t.spelt < 2:
 		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means password", t.known < 0.5 && (a.quoted || t.n >= 5)
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means password",
-		t.known < 0.5 && t.readable < unreadable && t.n >= 4
+		t.special == 0 && t.known < 0.5 && t.spelt < -0.5*float64(t.n)
+}
+
+// asPhrase reports whether the words of a text with blanks are none.
+func (t traits) asPhrase() bool {
+	return t.blank <= 2 && t.n >= 8 && t.n <= 40 && t.known < 0.3 && t.spelt < -10
+}
+
+// asShortSecret judges a number or a few letters under a name that means a secret and nothing else.
+func (t traits) asShortSecret() (magpie.Confidence, string, bool) {
+	if t.letters() == 0 {
+		return magpie.ConfidenceLow, "a number is assigned to a name that means a secret", t.special == 0 && t.n >= 6 && t.entropy >= 2
+	}
+	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret", t.n >= 6 && t.special == 0 && t.known < 0.3 && t.spelt < -8 && t.spelt < -1.5*float64(t.n)
+}
+
+// strong reports whether a value could hardly be anything but made by a machine at random.
+func (t traits) strong() bool {
+	switch {
+	case t.known >= 0.4 || t.letters() == 0:
+		return false
+	case t.digit == 0:
+		return t.n >= 20 && t.special == 0 && t.spelt < -30
+	case t.hex:
+		return t.n >= 32 && t.n%2 == 0 && t.entropy >= 3
+	}
+	return t.n >= 20 && t.entropy >= 3.5 && t.upper > 0 && t.lower > 0 && (t.spelt < -10 || t.spelt < 0 && t.digit >= 4 && t.entropy >= 4.2)
+}
+
+// asKey judges a value that is called just a key, as are many that are none: those of maps, tables and pianos.
+func (t traits) asKey(path []byte) (magpie.Confidence, string, bool) {
+	switch {
+	case t.uuid:
+		return magpie.ConfidenceLow, "a UUID is assigned to a name that means a key", true
+	case t.letters() == 0:
+		return magpie.ConfidenceLow, "a number as long as a key is assigned to a name that means a cipher's key", cipherName(path) && t.special == 0 && (t.n == 16 || t.n == 24 || t.n == 32)
+	case cipherName(path):
+		return t.asRandom()
+	}
+	return magpie.ConfidenceMedium, "a random value is assigned to a name that means a key", t.strong()
+}
+
+// cipherName reports whether a path says that a key is one of a cipher or signature.
+func cipherName(path []byte) bool {
+	low := bytes.ToLower(path)
+	for _, w := range []string{"aes", "des", "rc4", "cipher", "crypt", "secret", "hmac", "jwt", "sign", "shared"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return false
 }
 
 // asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
@@ -103,17 +205,32 @@ func (t traits) asRandom() (magpie.Confidence, string, bool) {
 		return "", "", false
 	case t.uuid:
 		return magpie.ConfidenceMedium, "a UUID is assigned to a name that means a secret", true
+	case t.letters() == 0:
+		return magpie.ConfidenceLow, "a long number is assigned to a name that means a secret", t.special == 0 && t.entropy >= 2.5 && (!t.call || t.n >= 20)
 	case t.hex:
-		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 16 && t.entropy >= 2.8 && t.digit > 0 && t.letters() > 0
+		return magpie.ConfidenceHigh, "a random hexadecimal value is assigned to a name that means a secret", t.n >= 14 && t.entropy >= 2.7 && t.digit > 0 && t.letters() > 0
 	case t.known >= 0.5:
 		return "", "", false
 	case t.digit > 0 && t.letters() > 0 && t.n >= 16 && t.entropy >= 3:
 		return magpie.ConfidenceHigh, "a random value is assigned to a name that means a secret", true
 	case t.digit > 0 && t.letters() > 0 && t.entropy >= 2.5 && t.known < 0.4:
-		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3
+		return magpie.ConfidenceMedium, "a value that is no word is assigned to a name that means a secret", t.n >= 10 || t.classes() >= 3 && t.digit > 1
 	}
 	return magpie.ConfidenceLow, "letters that form no word are assigned to a name that means a secret",
-		t.digit == 0 && t.readable < unreadable && t.known < 0.4 && t.n >= 12
+		t.digit == 0 && t.spelt < -10 && t.spelt < -1.2*float64(t.n) && t.known < 0.4
+}
+
+// mayBeLogin reports whether v, which stands behind "Basic", is not plainly the base64 of a dummy.
+func (l *lexicon) mayBeLogin(v []byte) bool {
+	raw, err := base64.StdEncoding.DecodeString(string(v))
+	if err != nil {
+		raw, err = base64.RawStdEncoding.DecodeString(string(v))
+	}
+	if err != nil || !utf8.Valid(raw) || !isPrintable(raw) {
+		return true
+	}
+	_, password, found := bytes.Cut(raw, []byte(":"))
+	return found && l.isPassword(password)
 }
 
 func isUUID(v []byte) bool {
@@ -154,7 +271,7 @@ func lastWord(name []byte) string {
 
 func publicName(name []byte) bool {
 	low := bytes.ToLower(name)
-	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key"} {
+	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf", "authenticity", "antiforgery", "requestverification"} {
 		if bytes.Contains(low, []byte(w)) {
 			return true
 		}
@@ -182,7 +299,9 @@ func isReference(v []byte) bool {
 	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
 		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
-	case bytes.ContainsAny(v, "()") && bytes.IndexByte(v, '(') > 0 && isNameByte(v[bytes.IndexByte(v, '(')-1]):
+	case isCall(v):
+		return true
+	case isHashed(v), isPublicKey(v):
 		return true
 	case bytes.Contains(v, []byte("->")), bytes.Contains(v, []byte("::")), bytes.Contains(v, []byte("&&")), bytes.Contains(v, []byte("|")) && len(v) < 8, bytes.Contains(v, []byte(`\n`)), bytes.Contains(v, []byte(`\u`)), bytes.Contains(v, []byte(`\x`)):
 		return true
@@ -190,6 +309,66 @@ func isReference(v []byte) bool {
 		return true
 	}
 	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
+}
+
+// isCall reports whether v holds a call such as load(name).
+func isCall(v []byte) bool {
+	open := bytes.IndexByte(v, '(')
+	return open > 0 && isNameByte(v[open-1]) && bytes.IndexByte(v[open:], ')') > 0
+}
+
+// isPublicKey reports whether v is the beginning of a public key in base64: of SSH, or of DER with the algorithm first.
+func isPublicKey(v []byte) bool {
+	for _, p := range []string{"AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNh", "MFkwEwYH", "MHYwEAYH", "MIIBIjANBgkqhki", "MIICIjANBgkqhki", "MIGfMA0GCSqGSIb3DQEBA", "MCowBQYDK2V"} {
+		if len(v) > len(p) && string(v[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}
+
+// isHashed reports whether v is a password's hash as crypt, LDAP and web frameworks write them. Of it nobody can log in.
+func isHashed(v []byte) bool {
+	for _, p := range hashes {
+		if len(v) > len(p)+8 && string(v[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}
+
+var hashes = []string{
+	"$2a$", "$2b$", "$2x$", "$2y$", "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$argon2", "$pbkdf2", "$scrypt$", "{SHA}", "{SSHA", "{sha", "{ssha",
+	"{SHA256}", "{SHA512}", "{CRYPT}", "{MD5}", "{bcrypt}", "{pbkdf2}", "pbkdf2_sha", "pbkdf2:sha", "scrypt:", "bcrypt_sha", "bcrypt$", "argon2$", "sha1$", "sha256$",
+	"sha512$", "md5$", "sha256:", "sha512:", "sha1:", "SHA256:", "MD5:", "sha384-", "sha512-", "sha256-",
+}
+
+// hashName reports whether a name says that it means a digest.
+func hashName(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"sha1", "sha2", "sha3", "sha5", "sha_", "sha-", "md5", "hash", "digest", "checksum", "fingerprint", "thumbprint", "integrity", "etag"} {
+		if bytes.Contains(low, []byte(w)) {
+			return true
+		}
+	}
+	return bytes.HasSuffix(low, []byte("sha"))
+}
+
+// isVersion reports whether v is a version or a range of versions.
+func isVersion(v []byte) bool {
+	v = bytes.TrimLeft(v, "^~<>=v ")
+	dots := 0
+	for i, c := range v {
+		switch {
+		case c == '.' && i > 0:
+			dots++
+		case c == '-' || c == '+':
+			return dots > 0
+		case !(c >= '0' && c <= '9' || c == 'x' || c == '*'):
+			return false
+		}
+	}
+	return dots > 0
 }
 
 // isDotted reports whether v is a path of identifiers such as config.auth.value or com.example.Name.
@@ -239,7 +418,7 @@ func isMail(v []byte) bool {
 // bareIsValue reports whether a value without quotes can be one in a configuration file rather than an expression of
 // a programming language.
 func bareIsValue(a assignment, v []byte) bool {
-	if a.call || a.compare || a.loose || a.rest == ';' || bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 }) || bytes.ContainsAny(v, "()[]{}\\") {
+	if a.call || a.compare || bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 }) || bytes.ContainsAny(v, "()[]{}\\") {
 		return false
 	}
 	if v[0] == '!' || v[0] == '-' || v[len(v)-1] == '.' || v[len(v)-1] == ':' {
@@ -262,5 +441,5 @@ var asideWords = map[string]bool{
 	"prefix": true, "suffix": true, "index": true, "ref": true, "arn": true, "version": true, "header": true, "selector": true,
 	"reset": true, "scope": true, "scopes": true, "status": true, "state": true, "limit": true, "mode": true, "store": true, "table": true,
 	"alias": true, "issuer": true, "audience": true, "kind": true, "options": true, "source": true, "rotation": true, "usage": true,
-	"hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
+	"exception": true, "at": true, "updated": true, "created": true, "expired": true, "encryption": true, "strategy": true, "failure": true, "nonce": true, "callback": true, "signer": true, "realm": true, "domain": true, "host": true, "port": true, "server": true, "hash": true, "digest": true, "checksum": true, "fingerprint": true, "bytes": true, "bits": true, "mask": true, "char": true, "style": true,
 }

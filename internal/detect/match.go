@@ -15,7 +15,8 @@ type Match struct {
 	MatchStart int    // of the whole match, which may be wider than the secret
 	MatchEnd   int    //
 	Secret     []byte // the value, decoded
-	// DecodedFrom names the encodings around the value, outermost first, joined by ">"; empty if it stood there as it is.
+	// DecodedFrom names the encodings and containers around the value, outermost first, joined by ">"; empty if it stood there
+	// as it is. A container's member is told with its name: "zip:conf/app.properties>base64".
 	DecodedFrom string
 	Confidence  magpie.Confidence
 	Reason      string // why it was reported, in words; never holds the secret
@@ -23,7 +24,8 @@ type Match struct {
 	// the same bytes (and the same file ends, where the window touches them) it stands as well.
 	WindowStart, WindowEnd int
 
-	ignored bool // a comment on its line says so
+	ignored bool   // a comment on its line says so
+	member  string // the part of DecodedFrom that names the member of a container in which it stands; empty if in none
 }
 
 // Clone returns a copy of m that does not share memory with the data scanned.

@@ -43,9 +43,9 @@ func (m *memo) window(r *rule.Rule, window []byte, at int, head, more bool) uint
 
 // assignment returns the key of the question whether r matches an assignment.
 func (m *memo) assignment(r *rule.Rule, window []byte, a assignment) uint64 {
-	form := uint64(bit(a.quoted)|bit(a.call)<<1|bit(a.compare)<<2|bit(a.loose)<<3) | uint64(a.rest)<<4 |
-		uint64(a.nameEnd-a.nameStart)<<12 | uint64(a.start-a.nameStart)<<24
-	return m.sum(r, window[a.nameStart:a.end], form)
+	form := uint64(bit(a.quoted)|bit(a.call)<<1|bit(a.compare)<<2|bit(a.loose)<<3) | uint64(bit(a.prose)|bit(a.login)<<1)<<48 | uint64(a.scheme)<<40 | uint64(a.rest)<<4 |
+		uint64(a.nameEnd-a.nameStart)<<12 | uint64(a.start-a.nameStart)<<24 | uint64(a.nameStart-a.pathStart)<<52
+	return m.sum(r, window[a.pathStart:a.end], form)
 }
 
 func (m *memo) sum(r *rule.Rule, text []byte, more uint64) uint64 {

@@ -55,7 +55,41 @@ func isMonotone(v []byte) bool {
 	if len(distinct) <= 2 && len(v) > 4 || len(distinct) == 1 {
 		return true
 	}
-	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v)
+	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v) || isCounted(v)
+}
+
+// isCounted reports whether v is numbers of two digits, each one more than the one before, as in 0102030405060708.
+func isCounted(v []byte) bool {
+	if len(v) < 12 || len(v)%2 != 0 {
+		return false
+	}
+	steps := 0
+	for i := 2; i+1 < len(v); i += 2 {
+		a, b := hexPair(v[i-2], v[i-1]), hexPair(v[i], v[i+1])
+		if a < 0 || b < 0 {
+			return false
+		}
+		if b-a == 1 || b-a == 7 || b-a == 0x11 || a-b == 1 || a-b == 0x11 { // 7: from 09 to 10
+			steps++
+		}
+	}
+	return steps*10 >= (len(v)/2-1)*8
+}
+
+// hexPair returns the number that two hexadecimal digits write, or -1.
+func hexPair(a, b byte) int {
+	n := 0
+	for _, c := range []byte{a, b} {
+		switch {
+		case c >= '0' && c <= '9':
+			n = n<<4 | int(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			n = n<<4 | int(c|0x20-'a'+10)
+		default:
+			return -1
+		}
+	}
+	return n
 }
 
 // isRepeated reports whether v is a text of a third of its length or less over and over.
@@ -73,7 +107,7 @@ var dummies = []string{
 	"example", "placeholder", "changeme", "change_me", "change-me", "changeit", "change_it", "replaceme", "replace_me",
 	"replace-me", "replace-with", "replace_with", "your-", "your_", "yourtoken", "yourkey", "yoursecret", "yourpass", "yourapi",
 	"my-secret", "my_secret", "mysecret", "my-token", "mytoken", "my_token", "insert-", "insert_", "enter-", "enter_", "dummy",
-	"redacted", "removed", "censored", "xxxx", "xxxxxxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake",
+	"redacted", "removed", "censored", "xxxx", "xxxxxxxx", "todo", "fixme", "sample", "not-a-real", "notreal", "notarealkey", "fake", "faketoken", "fakekey", "fakesecret", "fakepass",
 	"foobar", "lorem", "some-secret", "somesecret", "some_secret", "test-token", "testtoken", "test_token", "deadbeef",
 	"supersecret", "super-secret", "super_secret", "topsecret", "top-secret", "abcdefgh", "12345678", "qwerty", "put-your",
 	"s3cr3t", "secr3t", "s3cret", "p@ssw0rd", "passw0rd", "p4ssw0rd", "pa55word", "pa$$word", "p@ssword", "put_your", "masked", "hidden", "<your", "{your",

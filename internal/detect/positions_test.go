@@ -3,7 +3,9 @@ package detect_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +151,21 @@ func TestPositionsAndDecoding(t *testing.T) {
 		{"base64 twice", "k: " + twice, "base64>base64", 1, 4},
 		{"percent", "GET /a?t=%22" + strings.Replace(token, "_", "%5F", 1) + "%22 HTTP", "percent", 1, 5},
 		{"utf-16", string(wide("ab "+token, true)), "utf-16", 1, 9},
+		{"utf-16 with umlauts", string(wide("über\näöü€ß "+token, false)), "utf-16", 2, 13},
+		{"utf-32", wider("ab\ncd "+token, binary.LittleEndian), "utf-32", 2, 16},
+		{"utf-32 big endian", wider("ab "+token, binary.BigEndian), "utf-32", 1, 17},
+		{"json", "x\n{\"k\":\"a\\u003d" + strings.Replace(token, "_", `\u005f`, 1) + "\\u0026\"}", "escapes", 2, 14},
+		{"escapes of C", `s = "` + escaped(token, `\x%02x`) + `";`, "escapes", 1, 6},
+		{"octal", `s = "` + escaped(token, `\%03o`) + `";`, "escapes", 1, 6},
+		{"array of bytes", "b = {\n  " + escaped(token, "0x%02x, ") + "\n}", "hex", 2, 3},
+		{"entities", "<a href='?a=1&amp;t=" + strings.Replace(token, "_", "&#95;", 1) + "'>", "entities", 1, 21},
+		{"entities, hexadecimal", "<a>" + escaped(token, "&#x%x;") + "</a>", "entities", 1, 4},
+		{"quoted-printable", "Hello, here is the thing you asked for; keep it to yourself: t=3D" + token[:8] + "=\r\n" + token[8:] + "\r\n", "quoted-printable", 1, 66},
+		{"base64 in a string", `k: "` + strings.ReplaceAll(lines64("token="+token+"\nand so on, and on"), "\n", `\n`) + `"`, "base64", 1, 5},
+		{"base64 in strings", "k = (\"" + strings.ReplaceAll(lines64("token="+token+"\nand so on, and on"), "\n", "\"\n     \"") + `")`, "base64", 1, 7},
+		{"base64 after a line feed", `k: "\n` + lines64("token="+token) + `"`, "base64", 1, 7},
+		{"five layers", "k: " + layers("token="+token+"\n", 5), "base64>base64>base64>base64>base64", 1, 4},
+		{"escapes around base64", `k: "` + escaped(lines64("t="+token), `\u%04x`) + `"`, "escapes>base64", 1, 5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,6 +182,47 @@ func TestPositionsAndDecoding(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSixLayers makes sure that there is an end to decoding.
+func TestSixLayers(t *testing.T) {
+	if found := engine(t, detect.Options{}).NewScanner().Scan([]byte(layers("token="+token+"\n", 6))); len(found) > 0 {
+		t.Errorf("got %d matches, want none", len(found))
+	}
+}
+
+func wider(s string, order binary.AppendByteOrder) string {
+	out := order.AppendUint32(nil, 0xfeff)
+	for _, r := range s {
+		out = order.AppendUint32(out, uint32(r))
+	}
+	return string(out)
+}
+
+// escaped writes every character in the given form.
+func escaped(s, form string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, form, s[i])
+	}
+	return b.String()
+}
+
+// lines64 is base64 in lines of 64.
+func lines64(s string) string {
+	text := base64.StdEncoding.EncodeToString([]byte(s))
+	var lines []string
+	for len(text) > 64 {
+		lines, text = append(lines, text[:64]), text[64:]
+	}
+	return strings.Join(append(lines, text), "\n")
+}
+
+func layers(s string, n int) string {
+	for range n {
+		s = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	return s
 }
 
 func TestIgnoreComments(t *testing.T) {

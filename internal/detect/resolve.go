@@ -49,14 +49,21 @@ func conflict(a, b Match) bool {
 	if a.DecodedFrom != "" && b.DecodedFrom != "" && a.Start == b.Start && a.End == b.End && !bytes.Equal(a.Secret, b.Secret) {
 		return false
 	}
-	return a.Start < b.End && b.Start < a.End
+	return a.Start < b.End && b.Start < a.End && !apart(a.member, b.member)
+}
+
+// apart reports whether two members of containers, both named by their paths, are such that neither is in the other.
+func apart(a, b string) bool {
+	return a != "" && b != "" && a != b && !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)
 }
 
 // rank orders matches by how much their rules know. What stands as it is goes before what had to be decoded.
 func rank(m Match) int {
 	n := 0
 	switch {
+	case m.Rule.Generic && m.Rule.ByValue() && m.Rule.Filters.Shape == "key":
 	case m.Rule.Generic && m.Rule.ByValue():
+		n = 1
 	case m.Rule.Generic || m.Rule.Filters.Shape != "":
 		n = 2
 	case m.Confidence == magpie.ConfidenceProven:
@@ -66,9 +73,12 @@ func rank(m Match) int {
 	default:
 		n = 6
 	}
+	if m.member != "" && m.member == m.DecodedFrom {
+		return 4*n + 1 // it tells more than the same that is seen without looking into the container
+	}
 	if m.DecodedFrom != "" && n > 0 {
 		n-- // and more than one layer is
-		return 4*n - strings.Count(m.DecodedFrom, ">")
+		return 4*n - strings.Count(m.DecodedFrom[len(m.member):], ">")
 	}
 	return 4 * n
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"magpie/internal/decode"
+	"magpie/internal/decode/archive"
 )
 
 // Scanner scans for one goroutine; it holds buffers that are reused from scan to scan.
@@ -17,6 +18,9 @@ type Scanner struct {
 	skipped  []string
 	memo     *memo
 
+	budget    archive.Budget // what the containers in the text at hand may still come to
+	decodable int            // bytes that may still be decoded of the encoded run at hand
+
 	hits      [maxDepth + 1][]hit // of the prefilter, for each depth of decoding
 	traced    []tracedHit         // of the trace in the making
 	stretches []Span              // of a derived text that have to be looked at
@@ -26,7 +30,7 @@ type Scanner struct {
 type Span struct{ Start, End int }
 
 // maxDepth is how many encodings around a secret are taken off.
-const maxDepth = 3
+const maxDepth = 5
 
 // NewScanner returns a scanner for one goroutine.
 func (e *Engine) NewScanner() *Scanner { return &Scanner{e: e, memo: newMemo()} }
@@ -43,7 +47,7 @@ func (s *Scanner) Matches(t *Trace, data []byte) []Match {
 	}
 	s.found = t.matches(data, s.found[:0])
 	for i := range s.found {
-		s.found[i].ignored = ignored(&s.found[i], data)
+		s.found[i].ignored = s.found[i].ignored || s.found[i].member == "" && ignored(&s.found[i], data)
 		s.covered = append(s.covered, Span{s.found[i].Start, s.found[i].End})
 	}
 	found := Resolve(s.found)

@@ -17,6 +17,8 @@ func (l *lexicon) fitsShape(r *rule.Rule, v []byte) bool {
 		return l.isPassword(v)
 	case "random":
 		return !isPlaceholder(v) && !isReference(v) && ok(l.traits(v).asRandom())
+	case "key":
+		return !isPlaceholder(v) && l.traits(v).strong()
 	case "login":
 		raw, err := base64.StdEncoding.DecodeString(string(v))
 		if err != nil || !utf8.Valid(raw) {

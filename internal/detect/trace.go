@@ -16,6 +16,7 @@ type Trace struct {
 	found   int // how many of both have a match
 	cost    int // of all verdicts
 	whole   bool
+	escapes bool     // the text may hold escapes, around which it is decoded
 	skipped []string // as Scanner.Skipped
 }
 
@@ -82,7 +83,10 @@ func (s *Scanner) Trace(data []byte) *Trace {
 	}
 	t.hits = slices.Clone(s.traced)
 	if !s.e.opts.NoDecode {
+		s.decoders[0].NoEscapes = false
 		s.encoded(t, data, 0, len(data))
+		t.escapes = !s.decoders[0].NoEscapes
+		s.container(t, data)
 		sortRuns(t.runs)
 	}
 	return t
@@ -104,10 +108,19 @@ func (t *Trace) dear() bool { return t.cost > mayCost(t.size) }
 // what is left out here.
 func (t *Trace) skip(why string) {
 	t.whole = true
-	if !slices.Contains(t.skipped, why) {
+	switch {
+	case slices.Contains(t.skipped, why):
+	case len(t.skipped) < maxReasons:
 		t.skipped = append(t.skipped, why)
+	default:
+		t.skipped[maxReasons-1] = skippedMore
 	}
 }
+
+// maxReasons is how many things that were left out of one text are told.
+const maxReasons = 20
+
+const skippedMore = "and more that is not listed"
 
 // scan returns the literals in text by position. The result is valid until the next call at the same depth.
 func (s *Scanner) scan(text []byte, depth int) []hit {

@@ -86,6 +86,9 @@ func (s *Scanner) tryPattern(r *rule.Rule, window []byte, at, n int, head, more 
 func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []Match) *verdict {
 	from, to := max(0, h.pos-nameBefore), min(len(text), h.pos+byValAfter)
 	window, at := text[from:to], h.pos-from
+	if l.last && len(found) == 0 && wordGoesOn(window, at+int(h.n)) {
+		return unassigned
+	}
 	a, assigned := parseAssignment(window, at, int(h.n))
 	if !assigned && !l.near && len(found) == 0 && !a.assigned {
 		return unassigned
@@ -109,6 +112,19 @@ func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []M
 		}
 	}
 	return l.verdict(found)
+}
+
+// wordGoesOn reports whether no name can end at b[p], be it in the plural: something stands there that goes on with the
+// word or takes a part of what it names.
+func wordGoesOn(b []byte, p int) bool {
+	if p < len(b) && b[p]|0x20 == 's' {
+		p++
+	}
+	if p >= len(b) {
+		return false
+	}
+	c := b[p]
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || indexByte(".()];_/", c) >= 0
 }
 
 // tryNear looks for a value of the rule behind the keyword at window[at:at+n], on the same line or the two after it. more
@@ -169,7 +185,7 @@ func least(a, b magpie.Confidence) magpie.Confidence {
 // tryValue asks a rule by value about an assignment. What it says depends on the name, the value and the form of the
 // assignment alone.
 func (s *Scanner) tryValue(r *rule.Rule, window []byte, a assignment) (Match, bool) {
-	if r.Generic && a.end-a.start > maxGeneric {
+	if r.Generic && (a.end-a.start > maxGeneric || a.end-a.start < minGeneric || r.Filters.Shape == "key" && a.end-a.start < minKey) {
 		return Match{}, false
 	}
 	key := s.memo.assignment(r, window, a)
@@ -194,7 +210,7 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 	}
 	if r.Generic {
 		var ok bool
-		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, name, a, value); !ok {
+		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
 			return m, false
 		}
 	}

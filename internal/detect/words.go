@@ -6,70 +6,97 @@ import (
 	"strings"
 )
 
-// words is a list of words that are frequent in source and documentation, written for this package. It serves twice:
-// values made of such words are names, not secrets, and the letter pairs in them tell readable text from random.
+// wordList holds words that are frequent in source and documentation, names, places, and what else people make passwords
+// of. It serves twice: values made of such words are names, not secrets, and their spelling tells what could be a word
+// from what could not.
 //
 //go:embed words.txt
 var wordList string
 
-// lexicon knows words and how readable a text is. It is immutable.
+// lexicon knows words and how they are spelt. It is immutable.
 type lexicon struct {
 	words  map[string]bool
 	longer int
-	pair   [27][27]float64 // log probability of a letter after another; 26 is the edge of a word
+	// spelling holds, for each letter after two others, the logarithm to base 2 of how much likelier it is in a word than
+	// among random letters; 26 stands for the start of a word.
+	spelling [27][27][26]float32
 }
+
+// How strongly the spelling of words after one letter, and of all words, tells about that after two letters: so many
+// words seen weigh as much.
+const (
+	pairWeight   = 4
+	letterWeight = 4
+	leastOdds    = -6 // what one letter can say against a text being made of words
+)
 
 func newLexicon() *lexicon {
 	l := &lexicon{words: map[string]bool{}}
-	var count [27][27]float64
-	for i := range count {
-		for j := range count[i] {
-			count[i][j] = 0.25
-		}
-	}
+	var three [27][27][26]float64
+	var two [27][26]float64
+	var one [26]float64
 	for w := range strings.FieldsSeq(wordList) {
 		l.words[w] = true
 		l.longer = max(l.longer, len(w))
-		prev := 26
+		a, b := start, start
 		for i := range len(w) {
 			c := int(w[i] - 'a')
-			count[prev][c]++
-			prev = c
+			three[a][b][c]++
+			two[b][c]++
+			one[c]++
+			a, b = b, c
 		}
-		count[prev][26]++
 	}
-	for i, row := range count {
-		sum := 0.0
-		for _, n := range row {
-			sum += n
-		}
-		for j, n := range row {
-			l.pair[i][j] = math.Log2(n / sum)
+	scale(one[:], nil, 0)
+	for b := range two {
+		scale(two[b][:], one[:], letterWeight)
+	}
+	for a := range three {
+		for b := range three[a] {
+			scale(three[a][b][:], two[b][:], pairWeight)
+			for c, p := range three[a][b] {
+				l.spelling[a][b][c] = float32(max(leastOdds, math.Log2(26*p)))
+			}
 		}
 	}
 	return l
 }
 
-// readable returns the mean log probability of the letter pairs in v: about -3.5 for words, below -5 for random
-// letters. It is 0 if v has fewer than three letters in a row anywhere.
-func (l *lexicon) readable(v []byte) float64 {
-	sum, n, prev := 0.0, 0, -1
-	for _, c := range v {
+// start stands before the first letter of a word.
+const start = 26
+
+// scale turns counts into probabilities, to which a coarser estimate is added as if it had been seen weight times.
+func scale(count, coarse []float64, weight float64) {
+	sum := weight
+	for _, n := range count {
+		sum += n
+	}
+	for i := range count {
+		if coarse != nil {
+			count[i] += weight * coarse[i]
+		}
+		count[i] /= sum
+	}
+}
+
+// spelt returns the logarithm to base 2 of how much likelier the letters of v are in words than at random: 10 says that
+// it is made of words, -10 that it is not, and little more than 0 that it has hardly any letters. Words start at case
+// changes and at everything that is not a letter.
+func (l *lexicon) spelt(v []byte) float64 {
+	sum, a, b := float32(0), start, start
+	for i, c := range v {
 		x := int(c|0x20) - 'a'
 		if x < 0 || x > 25 {
-			prev = -1
+			a, b = start, start
 			continue
 		}
-		if prev >= 0 {
-			sum += l.pair[prev][x]
-			n++
+		if c < 'a' && i > 0 && v[i-1] >= 'a' && v[i-1] <= 'z' {
+			a, b = start, start
 		}
-		prev = x
+		sum += l.spelling[a][b][x]
+		a, b = b, x
 	}
-	if n < 2 {
-		return 0
-	}
-	return sum / float64(n)
+	return float64(sum)
 }
 
 // covered returns how many of v's letters belong to known words of three letters or more, and how many letters it has.

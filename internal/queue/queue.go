@@ -99,7 +99,8 @@ func open[TTx any](ctx context.Context, e *Engine, driver riverdriver.Driver[TTx
 	}
 	queues := map[string]river.QueueConfig{}
 	for name, n := range e.queues {
-		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond}
+		// To ask for jobs is a transaction. What comes within the cooldown after one, which is asked at once, comes together.
+		queues[name] = river.QueueConfig{MaxWorkers: n, FetchCooldown: 100 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond}
 	}
 	config := &river.Config{
 		ID:                   e.opts.Instance,

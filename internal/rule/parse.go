@@ -208,9 +208,9 @@ func (c *compiler) filters(r *Rule) {
 	r.Filters.Stopwords = lowerAll(r.Filters.Stopwords)
 	r.Filters.Allow = unmark(r.Filters.Allow)
 	switch r.Filters.Shape {
-	case "", "password", "random", "login":
+	case "", "password", "random", "login", "key":
 	default:
-		c.fail("filters.shape %q is not one of password, random, login", r.Filters.Shape)
+		c.fail("filters.shape %q is not one of password, random, login, key", r.Filters.Shape)
 	}
 	for _, p := range r.Filters.Paths {
 		if !validGlob(p) {

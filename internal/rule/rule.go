@@ -113,7 +113,7 @@ type Filters struct {
 	Paths     []string `yaml:"paths"`     // globs of files in which the rule is silent
 
 	// Shape asks for more than a pattern can say: "password" for what people think up, "random" for what machines make,
-	// "login" for base64 of user:password. Dictionary words, names and dummies have none of these shapes.
+	// "login" for base64 of user:password, "key" for what could hardly be anything but random. Dictionary words, names and dummies have none of these shapes.
 	Shape string `yaml:"shape"`
 
 	// Placeholders says whether values that are plainly dummies ("xxxx", "<token>", "your-token-here") are let through;

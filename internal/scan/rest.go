@@ -11,7 +11,7 @@ import (
 // scanned for the next one: while people push without a pause, their pushes are looked at together, and neither Bitbucket
 // nor this machine is kept busy by one repository. What comes after a pause is looked at at once.
 const (
-	restFactor  = 9
+	restFactor  = 19
 	longestRest = 3 * time.Second
 )
 

@@ -21,8 +21,8 @@ func TestRests(t *testing.T) {
 		after time.Duration
 		want  time.Duration
 	}{
-		{"a", 0, 900 * time.Millisecond},
-		{"a", 400 * time.Millisecond, 500 * time.Millisecond},
+		{"a", 0, 1900 * time.Millisecond},
+		{"a", 400 * time.Millisecond, 1500 * time.Millisecond},
 		{"b", 0, 3 * time.Second},
 	} {
 		if got := r.left(tt.repo, now.Add(tt.after)); got != tt.want {

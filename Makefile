@@ -27,6 +27,7 @@ check: ## what must hold before a push, beside the tests: format, vet, staticche
 .PHONY: generate
 generate: ## rewrite generated files
 	$(GO) tool templ generate -path internal/web/ui
+	$(GO) test ./rules -run CatalogueIsCurrent -update
 	$(GO) test ./internal/config ./internal/web/api -run 'Doc|OpenAPI' -update
 
 .PHONY: quality

@@ -19,7 +19,6 @@ import (
 
 	"magpie"
 	"magpie/internal/rule"
-	"magpie/rules"
 )
 
 var derivations = flag.Int("derivations", 400, "random derived texts to compare with a scan of the whole")
@@ -169,11 +168,7 @@ var sameRule = cmp.Options{
 // TestDeriveIsTrace derives texts by random copies, over several generations, and compares each trace with that of a
 // scan of the whole by a scanner that remembers nothing.
 func TestDeriveIsTrace(t *testing.T) {
-	all, err := rules.All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := New(all, Options{})
+	e, err := New(BuiltIn(t), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"magpie"
 	"magpie/internal/rule"
@@ -82,17 +83,24 @@ func (l *literal) findEdges() {
 	}
 }
 
+// words is what all engines know of words; it takes a while to count.
+var words = sync.OnceValue(newLexicon)
+
 // New builds an engine. Rules of one id are an error.
 func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	if opts.MaxMatches == 0 {
 		opts.MaxMatches = 10_000
 	}
-	e := &Engine{byID: map[magpie.RuleID]*rule.Rule{}, opts: opts, filter: &prefilter{}, words: newLexicon()}
+	few := 4 * len(rules) // literals, in most catalogues
+	e := &Engine{
+		rules: make([]*rule.Rule, 0, len(rules)), byID: make(map[magpie.RuleID]*rule.Rule, len(rules)), opts: opts,
+		filter: &prefilter{}, lits: make([]literal, 0, few), words: words(),
+	}
 	type key struct {
 		text  string
 		exact bool
 	}
-	known := map[key]int{}
+	known := make(map[key]int, few)
 	var errs []error
 	for _, r := range rules {
 		if e.byID[r.ID] != nil {

@@ -4,16 +4,11 @@ import (
 	"testing"
 
 	"magpie/internal/detect"
-	"magpie/rules"
 )
 
 func engine(t testing.TB, opts detect.Options) *detect.Engine {
 	t.Helper()
-	rs, err := rules.All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := detect.New(rs, opts)
+	e, err := detect.New(detect.BuiltIn(t), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

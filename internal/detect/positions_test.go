@@ -17,7 +17,6 @@ import (
 	"magpie"
 	"magpie/internal/detect"
 	"magpie/internal/rule"
-	"magpie/rules"
 )
 
 // TestExamplesInEveryPosition tries each matching example of each rule where real files put such things, with all
@@ -261,10 +260,7 @@ func TestSpecificBeatsGeneric(t *testing.T) {
 }
 
 func TestScannersRunConcurrently(t *testing.T) {
-	rs, err := rules.All()
-	if err != nil {
-		t.Fatal(err)
-	}
+	rs := detect.BuiltIn(t)
 	e, err := detect.New(rs, detect.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -124,8 +124,8 @@ const common = " etaoinsrlcdpumfhg_ybvkxw.-=/0123456789jqz"
 
 // weigh returns how rare a gram is likely to be in source: it has rare letters and rare pairs of them, is not found in
 // ordinary words, and is no line drawn with a sign. inWords counts how often it stands in the list of words.
-func weigh(gram string, inWords int) int {
-	w := -24 * bits.Len(uint(inWords))
+func weigh(gram string, inWords uint16) int {
+	w, pairs := -24*bits.Len16(inWords), wordPairs()
 	same := true
 	for i := range len(gram) {
 		if r := indexByte(common, gram[i]|0x20); r >= 0 {
@@ -134,7 +134,7 @@ func weigh(gram string, inWords int) int {
 			w += len(common)
 		}
 		if i > 0 {
-			w -= 10 * bits.Len(uint(wordPairs()[pairOf(gram[i-1], gram[i])]))
+			w -= 10 * bits.Len16(pairs[pairOf(gram[i-1], gram[i])])
 			same = same && gram[i] == gram[0]
 		}
 	}
@@ -155,8 +155,8 @@ func partOfWord(c byte) byte {
 }
 
 // wordPairs counts the pairs of characters in the words that are frequent in source, and at their edges.
-var wordPairs = sync.OnceValue(func() map[uint16]int {
-	count := map[uint16]int{}
+var wordPairs = sync.OnceValue(func() *[1 << 16]uint16 {
+	count := new([1 << 16]uint16)
 	for w := range strings.FieldsSeq(wordList) {
 		w = " " + w + " "
 		for i := range len(w) - 1 {
@@ -168,16 +168,16 @@ var wordPairs = sync.OnceValue(func() map[uint16]int {
 
 func indexByte(s string, c byte) int { return strings.IndexByte(s, c) }
 
-// wordGrams counts the sequences of n bytes in the words that are frequent in source, and in the spaces between them.
-func wordGrams(n int) map[uint32]int {
-	count := map[uint32]int{}
-	for w := range strings.FieldsSeq(wordList) {
-		w = " " + w + " "
-		for i := 0; i+n <= len(w); i++ {
-			count[foldedGram(w[i:i+n])]++
-		}
+// gramCounts counts grams by a hash of them: what it says is a little too much now and then, which does no harm.
+type gramCounts [1 << 16]uint16
+
+func (c *gramCounts) of(g uint32) *uint16 { return &c[g*0x9E3779B1>>16] }
+
+// add counts the grams of four bytes in a text.
+func (c *gramCounts) add(text string) {
+	for i := 0; i+4 <= len(text); i++ {
+		*c.of(foldedGram(text[i : i+4]))++
 	}
-	return count
 }
 
 // foldedGram returns a text of at most four bytes as a number, folded.
@@ -218,19 +218,23 @@ func tetraHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - tetraBits) }
 
 func tetraSlot(h uint32) uint32 { return h >> (tetraBits - tetraSlotBits) }
 
-var tetraWords = sync.OnceValue(func() map[uint32]int { return wordGrams(4) })
+// tetraWords counts the grams in the words that are frequent in source, and in the spaces around them.
+var tetraWords = sync.OnceValue(func() *gramCounts {
+	count := new(gramCounts)
+	for w := range strings.FieldsSeq(wordList) {
+		count.add(" " + w + " ")
+	}
+	return count
+})
 
 func (p *tetragrams) add(e gramEntry) { p.entries = append(p.entries, e) }
 
 // seal files the literals. Of the grams of a literal that one is taken which is likely to be the rarest: in source, and
 // among the literals, so that few are filed under the same and have to be compared where it stands.
 func (p *tetragrams) seal() {
-	among := map[uint32]int{}
+	among, words := new(gramCounts), tetraWords()
 	for i := range p.entries {
-		text := p.entries[i].text
-		for j := 0; j+4 <= len(text); j++ {
-			among[foldedGram(text[j:j+4])]++
-		}
+		among.add(p.entries[i].text)
 	}
 	p.chain = make([]tetraLink, len(p.entries))
 	for i := range p.entries {
@@ -239,7 +243,7 @@ func (p *tetragrams) seal() {
 		for j := 0; j+4 <= len(e.text); j++ {
 			gram := e.text[j : j+4]
 			g := foldedGram(gram)
-			if w := weigh(gram, tetraWords()[g]) - 24*bits.Len(uint(among[g])); w > best {
+			if w := weigh(gram, *words.of(g)) - 24*bits.Len16(*among.of(g)); w > best {
 				best, e.offset, p.chain[i].gram = w, int32(j), g
 			}
 		}

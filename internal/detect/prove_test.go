@@ -4,14 +4,10 @@ import (
 	"testing"
 
 	"magpie/internal/detect"
-	"magpie/rules"
 )
 
 func TestBuiltinRulesAreProved(t *testing.T) {
-	rs, err := rules.All()
-	if err != nil {
-		t.Fatal(err)
-	}
+	rs := detect.BuiltIn(t)
 	if err := detect.Prove(rs, true); err != nil {
 		t.Error(err)
 	}

@@ -1,7 +1,7 @@
 package detect
 
 import (
-	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -49,41 +49,54 @@ func newTeddy(grams []uint32) *teddy {
 // bucket is a set of trigrams, known by the half bytes that they have: bits of lower and upper halves for each byte.
 type bucket struct {
 	halves [6]uint16
-	share  float64 // of the positions of a text that it is likely to leave as candidates
+	sums   [6]float64 // of halfShares, for each of halves
+	share  float64    // of the positions of a text that it is likely to leave as candidates
 }
 
 func bucketOf(gram uint32) bucket {
-	var b bucket
+	var one bucket
 	for pos := range 3 {
 		c := byte(gram >> (8 * pos))
-		b.halves[2*pos] = 1 << (c & 15)
-		b.halves[2*pos+1] = 1 << (c >> 4)
+		one.halves[2*pos] = 1 << (c & 15)
+		one.halves[2*pos+1] = 1 << (c >> 4)
 	}
-	b.estimate()
-	return b
+	return bucket{}.joined(&one)
 }
 
-// joined returns the trigrams of both.
+// joined returns the trigrams of both. Its share is estimated as if the bytes of a text and their halves were independent.
+// Most of two buckets that are alike is the same, so only what is new in b is summed up again.
 func (b bucket) joined(other *bucket) bucket {
-	for i := range b.halves {
-		b.halves[i] |= other.halves[i]
+	b.share = 1
+	for i, set := range other.halves {
+		if set&^b.halves[i] != 0 {
+			b.halves[i] |= set
+			b.sums[i] = sumShares(i%2, b.halves[i])
+		}
+		b.share *= b.sums[i]
 	}
-	b.estimate()
 	return b
 }
 
-// estimate sets share, as if the bytes of a text and their halves were independent.
-func (b *bucket) estimate() {
-	b.share = 1
-	for i, set := range b.halves {
-		sum := 0.0
-		for v := range 16 {
-			if set>>v&1 != 0 {
-				sum += halfShares[i%2][v]
-			}
+// joinedShare returns the share that joined would give.
+func (b *bucket) joinedShare(other *bucket) float64 {
+	share := 1.0
+	for i, set := range other.halves {
+		if set&^b.halves[i] != 0 {
+			share *= sumShares(i%2, b.halves[i]|set)
+		} else {
+			share *= b.sums[i]
 		}
-		b.share *= sum
 	}
+	return share
+}
+
+// sumShares adds up the shares of a set of lower (0) or upper (1) halves.
+func sumShares(half int, set uint16) float64 {
+	sum := 0.0
+	for ; set != 0; set &= set - 1 {
+		sum += halfShares[half][bits.TrailingZeros16(set)]
+	}
+	return sum
 }
 
 // halfShares is how frequent the lower and the upper halves of folded bytes are in source text, in thousandths of a part.
@@ -98,15 +111,18 @@ const startBuckets = 160
 // buckets spreads the trigrams over at most teddyBuckets buckets: beginning with small ones of trigrams that are alike it
 // joins, again and again, the two that are least the worse for it.
 func buckets(grams []uint32) []bucket {
-	grams = slices.Clone(grams)
-	slices.SortFunc(grams, func(a, b uint32) int { return cmp.Compare(alike(a), alike(b)) })
-	grams = slices.Compact(grams)
-	var all []bucket
+	keys := make([]uint64, len(grams)) // with what the order goes by before the trigram itself
 	for i, g := range grams {
-		if n := i * startBuckets / max(len(grams), startBuckets); n == len(all) {
-			all = append(all, bucketOf(g))
+		keys[i] = uint64(alike(g))<<32 | uint64(g)
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	all := make([]bucket, 0, startBuckets)
+	for i, key := range keys {
+		b := bucketOf(uint32(key))
+		if n := i * startBuckets / max(len(keys), startBuckets); n == len(all) {
+			all = append(all, b)
 		} else {
-			b := bucketOf(g)
 			all[n] = all[n].joined(&b)
 		}
 	}
@@ -135,8 +151,8 @@ func joinTwo(all []bucket) []bucket {
 		if i == small {
 			continue
 		}
-		if j := all[i].joined(&all[small]); best < 0 || j.share-all[i].share < least {
-			best, least = i, j.share-all[i].share
+		if more := all[i].joinedShare(&all[small]) - all[i].share; best < 0 || more < least {
+			best, least = i, more
 		}
 	}
 	all[best] = all[best].joined(&all[small])

@@ -8,7 +8,6 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/goccy/go-yaml"
 
@@ -256,17 +255,6 @@ func (c *compiler) pattern(r *Rule) {
 	first := flatten(tree, nil)[0]
 	r.edge = first.Op == syntax.OpWordBoundary
 	r.secret = group + 1
-	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
-	begin := `\A`
-	if r.offset < 0 {
-		begin = ""
-	}
-	r.compiled = sync.OnceValue(func() *program {
-		return &program{
-			ctx:  regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
-			head: regexp.MustCompile(begin + `(` + r.Pattern + `)`),
-		}
-	})
 }
 
 // window sets or checks how far the rule looks.
@@ -306,16 +294,6 @@ func (c *compiler) value(r *Rule) {
 	if _, err := syntax.Parse(r.Name, syntax.Perl); err != nil {
 		c.fail("name: %s", err)
 	}
-	r.compiled = sync.OnceValue(func() *program {
-		p := &program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
-		if r.Near > 0 {
-			p.near = regexp.MustCompile(`\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`)
-		}
-		if r.Name != "" {
-			p.name = regexp.MustCompile(`(?i)` + r.Name)
-		}
-		return p
-	})
 	if r.Generic && r.Filters.Shape == "" {
 		c.fail("a generic rule by value needs filters.shape")
 	}

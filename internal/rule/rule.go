@@ -2,6 +2,7 @@ package rule
 
 import (
 	"regexp"
+	"sync"
 
 	"magpie"
 )
@@ -43,13 +44,14 @@ type Rule struct {
 
 	// Compiling expressions is most of the time that a catalogue takes to load, and most rules never meet their anchor,
 	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
-	compiled func() *program
-	secret   int  // index of the secret's group in the pattern, counted from the group around it
-	offset   int  // bytes between the start of a match and the anchor; -1 if not fixed
-	edge     bool // the pattern begins at a word boundary
-	shortest int  // bytes of the shortest value
-	check    Check
-	require  []class
+	compiling sync.Once
+	program   program
+	secret    int  // index of the secret's group in the pattern, counted from the group around it
+	offset    int  // bytes between the start of a match and the anchor; -1 if not fixed
+	edge      bool // the pattern begins at a word boundary
+	shortest  int  // bytes of the shortest value
+	check     Check
+	require   []class
 }
 
 // program is the compiled form of a rule's expressions.
@@ -59,6 +61,41 @@ type program struct {
 	value *regexp.Regexp
 	name  *regexp.Regexp // nil if any name will do
 	near  *regexp.Regexp // the value, and what may follow it outside of an assignment
+}
+
+// compiled returns the rule's expressions, ready to run.
+func (r *Rule) compiled() *program {
+	r.compiling.Do(func() {
+		if r.ByValue() {
+			r.program = r.compileValue()
+		} else {
+			r.program = r.compilePattern()
+		}
+	})
+	return &r.program
+}
+
+func (r *Rule) compilePattern() program {
+	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
+	begin := `\A`
+	if r.offset < 0 {
+		begin = ""
+	}
+	return program{
+		ctx:  regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
+		head: regexp.MustCompile(begin + `(` + r.Pattern + `)`),
+	}
+}
+
+func (r *Rule) compileValue() program {
+	p := program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
+	if r.Near > 0 {
+		p.near = regexp.MustCompile(`\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`)
+	}
+	if r.Name != "" {
+		p.name = regexp.MustCompile(`(?i)` + r.Name)
+	}
+	return p
 }
 
 // Window is how many bytes before the start of an anchor and after its start a verdict may depend on.

@@ -141,7 +141,7 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 		to = from + i
 	}
 	_, _, ok = r.FindNear(window, from, to, func(start, end int) bool {
-		if more && end == len(window) || !speaksFor(window, at, start, window[start:end]) {
+		if more && end == len(window) || !speaksFor(window, at, from, start, window[start:end]) {
 			return false
 		}
 		m = Match{
@@ -157,15 +157,16 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 // nearBefore is how many bytes before a keyword, and before a value near it, are looked at for words about the value.
 const nearBefore = 24
 
-// speaksFor reports whether the words before a value at text[start:], which stands near the keyword at text[at:], allow for a
+// speaksFor reports whether the words before a value at text[start:], which stands near the keyword text[at:end], allow for a
 // secret: none directly before it calls it a checksum or the like, and if it could be one, some word calls it a secret.
-func speaksFor(text []byte, at, start int, value []byte) bool {
-	before := bytes.ToLower(text[max(0, at-nearBefore):start])
+func speaksFor(text []byte, at, end, start int, value []byte) bool {
+	direct := bytes.ToLower(text[max(end, start-nearBefore):start])
 	for _, w := range digestWords {
-		if bytes.Contains(before[len(before)-min(len(before), nearBefore):], []byte(w)) {
+		if bytes.Contains(direct, []byte(w)) {
 			return false
 		}
 	}
+	before := bytes.ToLower(text[max(0, at-nearBefore):start])
 	if !isHex(value) && !isUUID(value) {
 		return true
 	}

@@ -20,7 +20,7 @@ var imports = map[string][]string{
 	"rules": {"internal/rule"},
 
 	// engines: bytes in, values out
-	"internal/rule":     nil,
+	"internal/rule":           nil,
 	"internal/decode":         nil,
 	"internal/decode/archive": nil,
 	"internal/detect":         {"internal/rule", "internal/decode", "internal/decode/archive"},

@@ -71,6 +71,7 @@ var catalogueFields = []field{
 	number("secret", func(r *Rule) *int { return &r.secret }),
 	number("offset", func(r *Rule) *int { return &r.offset }),
 	flag("edge", func(r *Rule) *bool { return &r.edge }),
+	text("must", func(r *Rule) *string { return &r.must }),
 	number("shortest", func(r *Rule) *int { return &r.shortest }),
 }
 

@@ -254,6 +254,9 @@ func (c *compiler) pattern(r *Rule) {
 	r.offset = sh.offset
 	first := flatten(tree, nil)[0]
 	r.edge = first.Op == syntax.OpWordBoundary
+	if sh.must != 0 {
+		r.must = string(sh.must)
+	}
 	r.secret = group + 1
 }
 

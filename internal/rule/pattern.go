@@ -18,13 +18,14 @@ type shape struct {
 	offset   int  // where, if always at the same place; otherwise -1
 	before   int  // most bytes between the start of a match and the anchor; -1 if unbounded
 	maxLen   int  // most bytes of a match; -1 if unbounded
+	must     byte // rare character that every match has beside its anchor; 0 if there is none
 }
 
 // analyse works out where the anchors stand in the matches of a pattern. anchors are lower case; foldOnly reports
 // whether an anchor matches whatever the case.
 func analyse(re *syntax.Regexp, anchors []anchor) shape {
 	parts := flatten(re, nil)
-	s := shape{offset: -1, before: -1}
+	s := shape{offset: -1, before: -1, must: rareSign(parts, anchors)}
 	_, s.maxLen = width(re)
 	lo, hi := 0, 0
 	for i := range parts {
@@ -45,6 +46,36 @@ func analyse(re *syntax.Regexp, anchors []anchor) shape {
 		}
 	}
 	return s
+}
+
+// rareSigns are the signs whose absence tells most, the rarest in source first.
+const rareSigns = "@~^`$#%!|;&?+\\<>*[]{}=,"
+
+// rareSign returns the rarest sign that each text the parts match has, and that is not in all anchors anyway; 0 if there is
+// none.
+func rareSign(parts []*syntax.Regexp, anchors []anchor) byte {
+	best := len(rareSigns)
+	for _, p := range parts {
+		if p.Op != syntax.OpLiteral || len(p.Rune) != 1 || p.Rune[0] >= utf8.RuneSelf {
+			continue
+		}
+		if i := strings.IndexByte(rareSigns[:best], byte(p.Rune[0])); i >= 0 && !inAny(anchors, rareSigns[i]) {
+			best = i
+		}
+	}
+	if best == len(rareSigns) {
+		return 0
+	}
+	return rareSigns[best]
+}
+
+func inAny(anchors []anchor, sign byte) bool {
+	for _, a := range anchors {
+		if strings.IndexByte(a.text, sign) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // anchor is a literal that matches must contain.

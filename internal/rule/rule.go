@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"regexp"
 	"sync"
 
@@ -46,10 +47,11 @@ type Rule struct {
 	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
 	compiling sync.Once
 	program   program
-	secret    int  // index of the secret's group in the pattern, counted from the group around it
-	offset    int  // bytes between the start of a match and the anchor; -1 if not fixed
-	edge      bool // the pattern begins at a word boundary
-	shortest  int  // bytes of the shortest value
+	secret    int    // index of the secret's group in the pattern, counted from the group around it
+	offset    int    // bytes between the start of a match and the anchor; -1 if not fixed
+	edge      bool   // the pattern begins at a word boundary
+	must      string // a sign that each match has, or nothing
+	shortest  int    // bytes of the shortest value
 	check     Check
 	require   []class
 }
@@ -172,8 +174,13 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 // StartsWord reports whether each match begins with an anchor at the beginning or end of a word.
 func (r *Rule) StartsWord() bool { return r.offset == 0 && r.edge }
 
-// MayStart reports whether Find, given the same, is worth the asking: it looks at the edge where the match would begin.
+// MayStart reports whether Find, given the same, is worth the asking: it looks at the edge where the match would begin, and for
+// a sign that every match has.
 func (r *Rule) MayStart(window []byte, at int, head bool) bool {
+	return r.mayBegin(window, at, head) && (r.must == "" || bytes.IndexByte(window, r.must[0]) >= 0)
+}
+
+func (r *Rule) mayBegin(window []byte, at int, head bool) bool {
 	if r.offset < 0 {
 		return true
 	}

@@ -30,6 +30,10 @@ generate: ## rewrite generated files
 	$(GO) test ./rules -run CatalogueIsCurrent -update
 	$(GO) test ./internal/config ./internal/web/api -run 'Doc|OpenAPI' -update
 
+.PHONY: checklist
+checklist: ## prove every requirement of docs/bitbucket.md on every simulated version; make test takes three of five by turns
+	MAGPIE_ALL_VERSIONS=1 $(GO) test -count 1 -timeout 30m ./e2e/bitbucket
+
 .PHONY: quality
 quality: ## rewrite the golden file that says what is found in internal/detect/testdata/quality, and show what moved
 	$(GO) test ./internal/detect -run Quality -update

@@ -35,7 +35,7 @@ import (
 //
 // MAGPIE_SCALE_REPOS sets how many repositories there are; `make scale` asks for ten thousand.
 func TestUnderRateLimit(t *testing.T) {
-	repos := 60
+	repos := 30
 	if text := os.Getenv("MAGPIE_SCALE_REPOS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

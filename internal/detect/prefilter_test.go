@@ -2,13 +2,17 @@ package detect
 
 import (
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const (
+	lettersButS = "abcdefghijklmnopqrtuvwxyzABCDEFGHIJKLMNOPQRTUVWXYZ"
+	wordSigns   = lettersButS + "sS_0123456789"
 )
 
 // naive finds the same literals one by one, as anybody would.
@@ -19,10 +23,10 @@ func naive(text []byte, lits []string, exact []bool, at []edges) (hits []hit) {
 				continue
 			}
 			got := string(text[pos : pos+len(l)])
-			if at[i].start && pos > 0 && regexp.MustCompile(`\w`).Match(text[pos-1:pos]) {
+			if at[i].start && pos > 0 && strings.IndexByte(wordSigns, text[pos-1]) >= 0 {
 				continue
 			}
-			if end := pos + len(l); at[i].end && end < len(text) && regexp.MustCompile(`[A-RT-Za-rt-z]`).Match(text[end:end+1]) {
+			if end := pos + len(l); at[i].end && end < len(text) && strings.IndexByte(lettersButS, text[end]) >= 0 {
 				continue
 			}
 			if got == l || !exact[i] && asciiLower(got) == l {

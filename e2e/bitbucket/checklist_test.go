@@ -77,7 +77,7 @@ var checklist = []requirement{
 	{id: "B44", name: "coverage_is_proven", test: coverageIsProven},
 }
 
-// TestChecklist proves every requirement: on the oldest and on the newest version, and on one of those between, by turns; with
+// TestChecklist proves every requirement: on the newest version and on one of the older ones, by turns; with
 // MAGPIE_ALL_VERSIONS set (`make checklist`) on every version.
 func TestChecklist(t *testing.T) {
 	for n, version := range versions {
@@ -86,7 +86,7 @@ func TestChecklist(t *testing.T) {
 			s := startServer(t)
 			t.Run("requirements", func(t *testing.T) { // ends before the server does
 				for i, r := range checklist {
-					if between := len(versions) - 2; n > 0 && n <= between && i%between != n-1 && os.Getenv("MAGPIE_ALL_VERSIONS") == "" {
+					if older := len(versions) - 1; n < older && i%older != n && os.Getenv("MAGPIE_ALL_VERSIONS") == "" {
 						continue
 					}
 					t.Run(r.id+"_"+r.name, func(t *testing.T) {

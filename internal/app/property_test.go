@@ -35,7 +35,7 @@ func TestAnyDeliveryEndsAsOrdered(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs for many seconds")
 	}
-	n, perWorld := uint64(20), uint64(20)
+	n, perWorld := uint64(12), uint64(12)
 	if *sequences > 0 {
 		n, perWorld = *sequences, 250
 	}

@@ -1,6 +1,9 @@
 package detect
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // assignment is a value given to a telling name, in whatever language.
 type assignment struct {
@@ -193,7 +196,7 @@ func nameAround(b []byte, at, n int) (start, end int) {
 	for start > 0 && at-start < nameBefore-8 && isNameByte(b[start-1]) {
 		start--
 	}
-	if start > 0 && start < at && b[start-1] == '\\' && indexByte("nrt", b[start]) >= 0 { // \n in a string
+	if start > 0 && start < at && b[start-1] == '\\' && strings.IndexByte("nrt", b[start]) >= 0 { // \n in a string
 		start++
 	}
 	for end < len(b) && end-at < nameAfter && isNameByte(b[end]) {
@@ -385,7 +388,7 @@ func readValue(b []byte, p int, op byte, a assignment) (assignment, bool) {
 	}
 	quote := p
 	// String prefixes of Python, C and C#.
-	for quote < len(b) && quote-p < 2 && indexByte("bruflBRUFL@$", b[quote]) >= 0 {
+	for quote < len(b) && quote-p < 2 && strings.IndexByte("bruflBRUFL@$", b[quote]) >= 0 {
 		quote++
 	}
 	for _, o := range []int{quote, p} {
@@ -443,7 +446,7 @@ func skipCall(b []byte, p int) int {
 	}
 	q = skipBlanks(b, q, min(len(b), q+gapLength))
 	o := q
-	if o < len(b) && indexByte("bruBRU@\\", b[o]) >= 0 {
+	if o < len(b) && strings.IndexByte("bruBRU@\\", b[o]) >= 0 {
 		o++
 	}
 	if o >= len(b) || b[o] != '"' && b[o] != '\'' && b[o] != '`' || isLookup(callee) {
@@ -556,7 +559,7 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	} else if p > start && b[p-1] == '\\' && a.rest != 0 { // of an escaped quote
 		p--
 	}
-	for p > start && indexByte(",;", b[p-1]) >= 0 {
+	for p > start && strings.IndexByte(",;", b[p-1]) >= 0 {
 		a.rest = b[p-1]
 		p--
 	}
@@ -578,7 +581,7 @@ func readBare(b []byte, start int, a assignment) (assignment, bool) {
 	a.start, a.end = start, p
 	if a.rest == ' ' && b[start-1] == ' ' {
 		next := skipBlanks(b, p, len(b))
-		a.loose = next < len(b) && indexByte("\r\n#/;,\\|&)}]", b[next]) < 0
+		a.loose = next < len(b) && strings.IndexByte("\r\n#/;,\\|&)}]", b[next]) < 0
 	}
 	return a, p > start
 }

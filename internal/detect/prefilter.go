@@ -59,13 +59,18 @@ type hit struct {
 
 // gramEntry is a literal with the part of it that it is filed under.
 type gramEntry struct {
-	gram   uint32
 	offset int32 // of the gram in the literal
 	lit    uint16
-	next   uint16 // 1-based, 0 at the end of the chain
 	text   string // lower case unless exact
 	exact  bool
 	edges
+}
+
+// gramLink is what has to be known of an entry to pass over it. The links lie beside the entries, so that what is looked at
+// most often lies close together.
+type gramLink struct {
+	gram uint32
+	next uint16 // 1-based, 0 at the end of the chain
 }
 
 // stands appends the literal to hits if it stands around its gram at data[at:], wholly in data[from:to].
@@ -128,7 +133,7 @@ func weigh(gram string, inWords uint16) int {
 	w, pairs := -24*bits.Len16(inWords), wordPairs()
 	same := true
 	for i := range len(gram) {
-		if r := indexByte(common, gram[i]|0x20); r >= 0 {
+		if r := strings.IndexByte(common, gram[i]|0x20); r >= 0 {
 			w += r
 		} else {
 			w += len(common)
@@ -166,8 +171,6 @@ var wordPairs = sync.OnceValue(func() *[1 << 16]uint16 {
 	return count
 })
 
-func indexByte(s string, c byte) int { return strings.IndexByte(s, c) }
-
 // gramCounts counts grams by a hash of them: what it says is a little too much now and then, which does no harm.
 type gramCounts [1 << 16]uint16
 
@@ -193,14 +196,8 @@ type tetragrams struct {
 	bitmap  [1 << (tetraBits - 6)]uint64
 	second  [1 << (tetraBits2 - 6)]uint64 // by another hash, for what the first lets through by chance
 	slots   [1 << tetraSlotBits]uint16    // beginning of the hash → 1-based first entry of its chain, 0 for none
-	chain   []tetraLink                   // beside entries, so that what is looked at most often lies close together
+	chain   []gramLink                    // beside entries, so that what is looked at most often lies close together
 	entries []gramEntry
-}
-
-// tetraLink is what has to be known of an entry to pass over it.
-type tetraLink struct {
-	gram uint32
-	next uint16 // 1-based, 0 at the end of the chain
 }
 
 // tetraBits, which the assembly knows, is the logarithm of the bitmap's size in bits: 32 KiB, of which a few thousand literals set few.
@@ -236,7 +233,7 @@ func (p *tetragrams) seal() {
 	for i := range p.entries {
 		among.add(p.entries[i].text)
 	}
-	p.chain = make([]tetraLink, len(p.entries))
+	p.chain = make([]gramLink, len(p.entries))
 	for i := range p.entries {
 		e := &p.entries[i]
 		best := math.MinInt

@@ -9,6 +9,7 @@ import (
 type trigrams struct {
 	bitmap  [1 << (triBits - 6)]uint64
 	slots   [1 << triSlotBits]uint16 // beginning of the hash → 1-based first entry of its chain, 0 for none
+	chain   []gramLink               // of entries
 	entries []gramEntry
 	teddy   *teddy // of all grams; set by seal
 }
@@ -25,19 +26,18 @@ func triHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - triBits) }
 func triSlot(h uint32) uint32 { return h >> (triBits - triSlotBits) }
 
 func (p *trigrams) add(e gramEntry) {
-	e.gram = foldedGram(e.text)
-	h := triHash(e.gram)
+	g := foldedGram(e.text)
+	h := triHash(g)
 	p.bitmap[h/64] |= 1 << (h % 64)
 	slot := &p.slots[triSlot(h)]
-	e.next = *slot
-	p.entries = append(p.entries, e)
+	p.entries, p.chain = append(p.entries, e), append(p.chain, gramLink{g, *slot})
 	*slot = uint16(len(p.entries))
 }
 
 func (p *trigrams) seal() {
-	grams := make([]uint32, len(p.entries))
-	for i, e := range p.entries {
-		grams[i] = e.gram
+	grams := make([]uint32, len(p.chain))
+	for i, link := range p.chain {
+		grams[i] = link.gram
 	}
 	p.teddy = newTeddy(grams)
 }
@@ -96,12 +96,12 @@ func (p *trigrams) scanPlain(data []byte, from, to, i int, hits []hit) []hit {
 // confirm appends the literals that stand at data[at:].
 func (p *trigrams) confirm(data []byte, from, to, at int, hits []hit) []hit {
 	g := triAt(data, at)
-	for e := p.slots[triSlot(triHash(g))]; e != 0; {
-		ent := &p.entries[e-1]
-		e = ent.next
-		if ent.gram == g {
-			hits = ent.stands(data, from, to, at, hits)
+	for n := p.slots[triSlot(triHash(g))]; n != 0; {
+		link := p.chain[n-1]
+		if link.gram == g {
+			hits = p.entries[n-1].stands(data, from, to, at, hits)
 		}
+		n = link.next
 	}
 	return hits
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"strings"
 
 	"magpie"
 	"magpie/internal/rule"
@@ -126,7 +127,7 @@ func wordGoesOn(b []byte, p int) bool {
 		return false
 	}
 	c := b[p]
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || indexByte(".()];_/", c) >= 0
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte(".()];_/", c) >= 0
 }
 
 // tryNear looks for a value of the rule behind the keyword at window[at:at+n], on the same line or the two after it. more

@@ -82,7 +82,7 @@ func TestJobIsBornAndCompletedWithItsTransaction(t *testing.T) {
 		if got := l.wait(t); got != "kept" {
 			t.Errorf("job %q ran, want only the committed one", got)
 		}
-		if got := setting(t, db, "ran:kept"); got != "true" {
+		if got := storetest.Setting(t, db, "ran:kept"); got != "true" {
 			t.Errorf("the job's effect = %q, want it stored", got)
 		}
 		if got := l.runs.Load(); got != 1 {
@@ -233,15 +233,6 @@ func enqueue(t *testing.T, db *store.DB, name string, opts magpie.JobOptions) {
 	if err := db.Write(ctx, func(tx *store.Tx) error { return tx.Enqueue(ctx, countJob{Name: name}, opts) }); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func setting(t *testing.T, db *store.DB, name string) string {
-	t.Helper()
-	value, err := store.Query(t.Context(), db, func(tx *store.Tx) (string, error) { return tx.Setting(t.Context(), name) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
 }
 
 func engineName(db *store.DB) string {

@@ -58,7 +58,7 @@ func TestWriteTogether(t *testing.T) {
 			if (err != nil) != fails || i%10 == 3 && !errors.Is(err, refused) {
 				t.Errorf("change %d: %v", i, err)
 			}
-			if kept := setting(t, db, fmt.Sprint("together ", i)) == "true"; kept == fails {
+			if kept := storetest.Setting(t, db, fmt.Sprint("together ", i)) == "true"; kept == fails {
 				t.Errorf("change %d with error %v: kept %t", i, err, kept)
 			}
 		}
@@ -81,7 +81,7 @@ func TestWriteTogetherIsLeft(t *testing.T) {
 		<-began
 		hurried, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := db.WriteTogether(hurried, put("left")); !errors.Is(err, context.Canceled) && err == nil {
+		if err := db.WriteTogether(hurried, put("left")); !errors.Is(err, context.Canceled) {
 			t.Errorf("a canceled wait ended with %v", err)
 		}
 		close(end)
@@ -89,7 +89,7 @@ func TestWriteTogetherIsLeft(t *testing.T) {
 			t.Error(err)
 		}
 		wg.Wait()
-		if got := setting(t, db, "stayed"); got != "true" {
+		if got := storetest.Setting(t, db, "stayed"); got != "true" {
 			t.Errorf("what was written after one had left = %q, want it kept", got)
 		}
 	})
@@ -97,13 +97,4 @@ func TestWriteTogetherIsLeft(t *testing.T) {
 
 func put(name string) func(context.Context, *store.Tx) error {
 	return func(ctx context.Context, tx *store.Tx) error { return tx.PutSetting(ctx, name, "true") }
-}
-
-func setting(t *testing.T, db *store.DB, name string) string {
-	t.Helper()
-	value, err := store.Query(t.Context(), db, func(tx *store.Tx) (string, error) { return tx.Setting(t.Context(), name) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
 }

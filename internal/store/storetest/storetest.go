@@ -132,3 +132,13 @@ func UnfinishedJobs(ctx context.Context, db *store.DB) (int, error) {
 	})
 	return n, err
 }
+
+// Setting returns what is stored under a name, "" if nothing is.
+func Setting(t testing.TB, db *store.DB, name string) string {
+	t.Helper()
+	value, err := store.Query(t.Context(), db, func(tx *store.Tx) (string, error) { return tx.Setting(t.Context(), name) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

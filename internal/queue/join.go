@@ -23,8 +23,7 @@ func join(ctx context.Context, nativeTx any, queue string, job magpie.Job, argum
 	var id int64
 	switch tx := nativeTx.(type) {
 	case *sql.Tx:
-		// The sign keeps SQLite from going through all jobs of the kind, done ones too: those of the queue that wait are few.
-		err = tx.QueryRowContext(ctx, `SELECT id FROM river_job WHERE state = 'available' AND queue = $1 AND +kind = $2
+		err = tx.QueryRowContext(ctx, `SELECT id FROM river_job WHERE state = 'available' AND queue = $1 AND kind = $2
 			AND attempt = 0 AND json_extract(args, '$.' || $3) = $4 LIMIT 1`, queue, job.Kind(), argument, value).Scan(&id)
 	case pgx.Tx:
 		err = tx.QueryRow(ctx, `SELECT id FROM river_job WHERE state = 'available' AND queue = $1 AND kind = $2

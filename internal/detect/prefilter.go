@@ -1,6 +1,7 @@
 package detect
 
 import (
+	_ "embed"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -128,9 +129,9 @@ func sortHits(hits []hit) {
 const common = " etaoinsrlcdpumfhg_ybvkxw.-=/0123456789jqz"
 
 // weigh returns how rare a gram is likely to be in source: it has rare letters and rare pairs of them, is not found in
-// ordinary words, and is no line drawn with a sign. inWords counts how often it stands in the list of words.
-func weigh(gram string, inWords uint16) int {
-	w, pairs := -24*bits.Len16(inWords), wordPairs()
+// ordinary words, and is no line drawn with a sign.
+func weigh(gram string) int {
+	w, pairs := 0, wordPairs()
 	same := true
 	for i := range len(gram) {
 		if r := strings.IndexByte(common, gram[i]|0x20); r >= 0 {
@@ -215,21 +216,24 @@ func tetraHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - tetraBits) }
 
 func tetraSlot(h uint32) uint32 { return h >> (tetraBits - tetraSlotBits) }
 
-// tetraWords counts the grams in the words that are frequent in source, and in the spaces around them.
-var tetraWords = sync.OnceValue(func() *gramCounts {
-	count := new(gramCounts)
-	for w := range strings.FieldsSeq(wordList) {
-		count.add(" " + w + " ")
-	}
-	return count
-})
+// gramLevels is what grams_count.go wrote: how often grams stand in ordinary source.
+//
+//go:embed grams.bin
+var gramLevels string
+
+// gramLevel returns how frequent a folded gram is in source, as the number of bits of how often it stands in 16 MiB, at most 15.
+// A rare one may be taken for a frequent one of the same hash.
+func gramLevel(g uint32) int {
+	h := tetraHash(g)
+	return int(gramLevels[h/2]>>(4*(h%2))) & 15
+}
 
 func (p *tetragrams) add(e gramEntry) { p.entries = append(p.entries, e) }
 
 // seal files the literals. Of the grams of a literal that one is taken which is likely to be the rarest: in source, and
 // among the literals, so that few are filed under the same and have to be compared where it stands.
 func (p *tetragrams) seal() {
-	among, words := new(gramCounts), tetraWords()
+	among := new(gramCounts)
 	for i := range p.entries {
 		among.add(p.entries[i].text)
 	}
@@ -240,7 +244,7 @@ func (p *tetragrams) seal() {
 		for j := 0; j+4 <= len(e.text); j++ {
 			gram := e.text[j : j+4]
 			g := foldedGram(gram)
-			if w := weigh(gram, *words.of(g)) - 24*bits.Len16(*among.of(g)); w > best {
+			if w := weigh(gram) - 64*gramLevel(g) - 32*bits.Len16(*among.of(g)); w > best {
 				best, e.offset, p.chain[i].gram = w, int32(j), g
 			}
 		}

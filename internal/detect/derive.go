@@ -138,12 +138,15 @@ func (s *Scanner) inherit(t, base *Trace, data []byte, c magpie.Copy, fresh []hi
 // within reports whether the literal, which stands at pos in a text of size bytes, stands there because it does so in the
 // text of baseSize bytes that the copy c is of: its bytes are of the copy, and so are those next to it that matter.
 func (l *literal) within(c magpie.Copy, pos, baseSize, size int) bool {
-	from, to := pos, pos+len(l.text)
+	from, to := pos, pos+len(l.text)+len(l.tail)
 	if l.edges.start && !(pos == 0 && c.To == 0 && c.From == 0) {
 		from--
 	}
-	if l.edges.end && !(to == size && c.From+c.Len == baseSize) {
-		to++
+	if l.edges.end {
+		to += l.edges.ahead()
+		if to > size && c.To+c.Len == size && c.From+c.Len == baseSize {
+			to = size
+		}
 	}
 	return c.To <= from && to <= c.To+c.Len
 }

@@ -28,13 +28,13 @@ type Engine struct {
 	opts    Options
 	filter  *prefilter
 	lits    []literal
-	longest int // bytes of the longest literal
+	longest int // bytes of the longest literal, with its tail and what its edges look at
 	words   *lexicon
 }
 
 // literal is an anchor, or its beginning, with the rules that have it.
 type literal struct {
-	patterns []*rule.Rule
+	patterns []anchored   // rules by pattern
 	values   []*rule.Rule // rules by value
 	near     bool         // some of those find values that are not assigned
 	last     bool         // all of those look for keys, so the literal must be the last word of a name
@@ -45,18 +45,29 @@ type literal struct {
 	text          string
 	exact         bool
 	edges         edges
+	tail          rule.Tail // what follows, whichever rule matches
+}
+
+// anchored is a rule by pattern with what follows the literal in its matches.
+type anchored struct {
+	*rule.Rule
+	tail rule.Tail
 }
 
 // maxLiteral is how many bytes of a pattern's anchor the matcher looks for. What follows is the pattern's to check, and
 // the fewer bytes an occurrence has, the fewer bytes around a change have to be looked at again.
-const maxLiteral = 16
+const maxLiteral = rule.MaxAnchored
 
 // valueCost is what a verdict of rules by value counts, in bytes of windows.
 const valueCost = 96
 
-// add makes r one of the literal's rules.
-func (l *literal) add(r *rule.Rule) {
-	if slices.Contains(l.patterns, r) || slices.Contains(l.values, r) {
+// add makes r, in whose matches tail follows the literal, one of the literal's rules.
+func (l *literal) add(r *rule.Rule, tail rule.Tail) {
+	if slices.Contains(l.values, r) {
+		return
+	}
+	if i := slices.IndexFunc(l.patterns, func(a anchored) bool { return a.Rule == r }); i >= 0 {
+		l.patterns[i].tail = union(l.patterns[i].tail, tail)
 		return
 	}
 	if r.ByValue() {
@@ -69,7 +80,7 @@ func (l *literal) add(r *rule.Rule) {
 		l.before, l.after = max(l.before, nameBefore), max(l.after, byValAfter)
 		return
 	}
-	l.patterns = append(l.patterns, r)
+	l.patterns = append(l.patterns, anchored{r, tail})
 	l.before, l.after = max(l.before, r.Window.Before+1), max(l.after, r.Window.After+1)
 	l.cost += r.Window.Before + r.Window.After
 }
@@ -82,6 +93,29 @@ func (l *literal) findEdges() {
 		l.edges.start = l.edges.start && r.StartsWord()
 	}
 }
+
+// findTail works out what follows the literal whichever of its rules matches.
+func (l *literal) findTail() {
+	if len(l.values) > 0 {
+		return
+	}
+	l.tail = l.patterns[0].tail
+	for _, r := range l.patterns[1:] {
+		l.tail = union(l.tail, r.tail)
+	}
+}
+
+// union returns what follows if one of two tails does.
+func union(a, b rule.Tail) rule.Tail {
+	both := make(rule.Tail, min(len(a), len(b)))
+	for i := range both {
+		both[i] = a[i].Union(b[i])
+	}
+	return both
+}
+
+// extent is how many bytes from its start on decide whether the literal stands somewhere.
+func (l *literal) extent() int { return len(l.text) + max(len(l.tail), l.edges.ahead()) }
 
 // words is what all engines know of words; it takes a while to count.
 var words = sync.OnceValue(newLexicon)
@@ -109,18 +143,20 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 		}
 		e.byID[r.ID] = r
 		e.rules = append(e.rules, r)
+		i := 0
 		r.Anchors(func(text string, exact bool) {
 			if !r.ByValue() {
 				text = text[:min(len(text), maxLiteral)]
 			}
+			tail := r.Tail(i)
+			i++
 			n, ok := known[key{text, exact}]
 			if !ok {
 				n = len(e.lits)
 				known[key{text, exact}] = n
 				e.lits = append(e.lits, literal{text: text, exact: exact})
-				e.longest = max(e.longest, len(text))
 			}
-			e.lits[n].add(r)
+			e.lits[n].add(r, tail)
 		})
 	}
 	if len(e.lits) > 1<<16-2 {
@@ -129,7 +165,9 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	for n := range e.lits {
 		l := &e.lits[n]
 		l.findEdges()
-		e.filter.add(uint16(n), l.text, l.exact, l.edges)
+		l.findTail()
+		e.longest = max(e.longest, l.extent())
+		e.filter.add(uint16(n), l)
 	}
 	e.filter.seal()
 	return e, errors.Join(errs...)

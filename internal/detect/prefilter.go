@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"magpie/internal/rule"
 )
 
 // prefilter finds all occurrences of many literals, once it is sealed. Letters are folded by setting bit 0x20, which also
@@ -24,13 +26,21 @@ type prefilter struct {
 // edges say what may stand next to a literal for it to count.
 type edges struct {
 	start bool // no letter, digit or underscore in front
-	end   bool // no letter behind but that of a plural
+	end   bool // no sign behind it, but that of a plural, with which no name ends
+}
+
+// ahead is how many bytes behind a literal the edges look at.
+func (e edges) ahead() int {
+	if e.end {
+		return 2
+	}
+	return 0
 }
 
 // add files a literal of at least three bytes under number lit.
-func (p *prefilter) add(lit uint16, text string, exact bool, at edges) {
-	e := gramEntry{lit: lit, text: text, exact: exact, edges: at}
-	if len(text) == 3 {
+func (p *prefilter) add(lit uint16, l *literal) {
+	e := gramEntry{lit: lit, text: l.text, exact: l.exact, edges: l.edges, tail: l.tail}
+	if len(l.text) == 3 {
 		p.short.add(e)
 	} else {
 		p.long.add(e)
@@ -64,6 +74,7 @@ type gramEntry struct {
 	lit    uint16
 	text   string // lower case unless exact
 	exact  bool
+	tail   rule.Tail
 	edges
 }
 
@@ -77,7 +88,8 @@ type gramLink struct {
 // stands appends the literal to hits if it stands around its gram at data[at:], wholly in data[from:to].
 func (e *gramEntry) stands(data []byte, from, to, at int, hits []hit) []hit {
 	pos := at - int(e.offset)
-	if pos < from || pos+len(e.text) > to || !e.fits(data, pos) || !e.equals(data[pos:pos+len(e.text)]) {
+	end := pos + len(e.text)
+	if pos < from || end > to || !e.equals(data[pos:end]) || !e.fits(data, pos) || !e.tail.Fits(data[:to], end) {
 		return hits
 	}
 	return append(hits, hit{pos, e.lit, uint16(len(e.text))})
@@ -88,12 +100,7 @@ func (e *gramEntry) fits(data []byte, pos int) bool {
 	if e.start && pos > 0 && isWordByte(data[pos-1]) {
 		return false
 	}
-	end := pos + len(e.text)
-	if !e.end || end >= len(data) {
-		return true
-	}
-	c := data[end] | 0x20
-	return c < 'a' || c > 'z' || c == 's'
+	return !e.end || !wordGoesOn(data, pos+len(e.text))
 }
 
 func isWordByte(c byte) bool {

@@ -2,21 +2,26 @@ package detect
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"magpie/internal/rule"
 )
 
 const (
-	lettersButS = "abcdefghijklmnopqrtuvwxyzABCDEFGHIJKLMNOPQRTUVWXYZ"
-	wordSigns   = lettersButS + "sS_0123456789"
+	letters   = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	wordSigns = letters + "_0123456789"
 )
 
+var goesOn = regexp.MustCompile(`^[sS]?[a-zA-Z.()\];_/]`)
+
 // naive finds the same literals one by one, as anybody would.
-func naive(text []byte, lits []string, exact []bool, at []edges) (hits []hit) {
+func naive(text []byte, lits []string, exact []bool, at []edges, tails []rule.Tail) (hits []hit) {
 	for pos := range text {
 		for i, l := range lits {
 			if pos+len(l) > len(text) {
@@ -26,7 +31,11 @@ func naive(text []byte, lits []string, exact []bool, at []edges) (hits []hit) {
 			if at[i].start && pos > 0 && strings.IndexByte(wordSigns, text[pos-1]) >= 0 {
 				continue
 			}
-			if end := pos + len(l); at[i].end && end < len(text) && strings.IndexByte(lettersButS, text[end]) >= 0 {
+			rest := string(text[pos+len(l):])
+			if at[i].end && goesOn.MatchString(rest) {
+				continue
+			}
+			if len(rest) < len(tails[i]) || slices.ContainsFunc([]byte(rest[:len(tails[i])]), func(c byte) bool { return !tails[i][0].Has(c) }) {
 				continue
 			}
 			if got == l || !exact[i] && asciiLower(got) == l {
@@ -58,11 +67,13 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 		}
 		return string(b)
 	}
+	even := &rule.Bytes{0x5555555555555555, 0x5555555555555555}
 	for round := range 400 {
 		p := &prefilter{}
 		var lits []string
 		var exact []bool
 		var at []edges
+		var tails []rule.Tail
 		for len(lits) < 1+rng.IntN(40) {
 			l, ex := random(3+rng.IntN(8)), rng.IntN(2) == 0
 			if !ex {
@@ -72,7 +83,12 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 			if slices.Contains(lits, l) {
 				continue
 			}
-			p.add(uint16(len(lits)), l, ex, ed)
+			var tail rule.Tail
+			for range max(0, rng.IntN(6)-3) {
+				tail = append(tail, even)
+			}
+			p.add(uint16(len(lits)), &literal{text: l, exact: ex, edges: ed, tail: tail})
+			tails = append(tails, tail)
 			lits, exact, at = append(lits, l), append(exact, ex), append(at, ed)
 		}
 		text := []byte(random(rng.IntN(3000)))
@@ -84,7 +100,7 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 		p.seal()
 		from := rng.IntN(len(text) + 1)
 		to := from + rng.IntN(len(text)-from+1)
-		want := slices.DeleteFunc(naive(text, lits, exact, at), func(h hit) bool { return h.pos < from || h.pos+int(h.n) > to })
+		want := slices.DeleteFunc(naive(text, lits, exact, at, tails), func(h hit) bool { return h.pos < from || h.pos+int(h.n)+len(tails[h.lit]) > to })
 		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.long.scanPlain(text, from, to, from, p.short.scanPlain(text, from, to, from, nil))} {
 			sortHits(got)
 			if d := cmp.Diff(want, got, cmp.AllowUnexported(hit{}), cmpopts.EquateEmpty()); d != "" {

@@ -26,10 +26,10 @@ func (s *Scanner) verdict(text []byte, h hit, generic bool) *verdict {
 	l := &s.e.lits[h.lit]
 	var found []Match
 	for _, r := range l.patterns {
-		if r.Generic && !generic {
+		if r.Generic && !generic || !r.tail.Fits(text, h.pos+int(h.n)) {
 			continue
 		}
-		if m, ok := s.try(r, text, h); ok {
+		if m, ok := s.try(r.Rule, text, h); ok {
 			found = append(found, m)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"magpie"
 )
@@ -72,6 +73,7 @@ var catalogueFields = []field{
 	number("offset", func(r *Rule) *int { return &r.offset }),
 	flag("edge", func(r *Rule) *bool { return &r.edge }),
 	text("must", func(r *Rule) *string { return &r.must }),
+	tails("tails"),
 	number("shortest", func(r *Rule) *int { return &r.shortest }),
 }
 
@@ -314,6 +316,37 @@ func answers(name string, at func(*Rule) *[]Answer) field {
 			}
 			*at(r) = all
 			return err
+		},
+	}
+}
+
+// tails is what follows the anchors.
+func tails(name string) field {
+	known := new(sync.Map)
+	return field{
+		name,
+		func(r *Rule) string {
+			items := make([]string, len(r.tails))
+			for i, t := range r.tails {
+				items[i] = t.String()
+			}
+			if strings.Join(items, "") == "" {
+				return ""
+			}
+			return joinParts(items, listSeparator)
+		},
+		func(r *Rule, s string) error {
+			items, err := splitParts(s, listSeparator)
+			if err != nil {
+				return err
+			}
+			r.tails = make([]Tail, len(items))
+			for i, item := range items {
+				if r.tails[i], err = parseTail(item, known); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 }

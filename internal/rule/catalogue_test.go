@@ -77,8 +77,8 @@ func TestCatalogueProblems(t *testing.T) {
 	for name, tc := range map[string]struct{ old, new, want string }{
 		"empty":              {whole, "", "line 1"},
 		"another version":    {"id\tsource", "id\tfile", "line 1"},
-		"too few fields":     {"example-token\t", "example-token", "line 3 of the catalogue: it has 40 fields instead of 41"},
-		"too many fields":    {"example-token\t", "example-token\t\t", "line 3 of the catalogue: it has 42 fields instead of 41"},
+		"too few fields":     {"example-token\t", "example-token", "line 3 of the catalogue: it has 41 fields instead of 42"},
+		"too many fields":    {"example-token\t", "example-token\t\t", "line 3 of the catalogue: it has 43 fields instead of 42"},
 		"cut off":            {"\t16\n", "\t16", "line 3 of the catalogue is cut off"},
 		"no rule":            {"bare\t", "\nbare\t", "line 2 of the catalogue: it has 1 fields instead"},
 		"number":             {"\t1300\t", "\t13OO\t", `line 3 of the catalogue: window.after: strconv`},

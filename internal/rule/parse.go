@@ -258,6 +258,9 @@ func (c *compiler) pattern(r *Rule) {
 		r.must = string(sh.must)
 	}
 	r.secret = group + 1
+	if err := r.findTails(tree); err != nil {
+		c.fail("pattern: %s", err)
+	}
 }
 
 // window sets or checks how far the rule looks.

@@ -51,6 +51,7 @@ type Rule struct {
 	offset    int    // bytes between the start of a match and the anchor; -1 if not fixed
 	edge      bool   // the pattern begins at a word boundary
 	must      string // a sign that each match has, or nothing
+	tails     []Tail // of the anchors, in the order of Anchors
 	shortest  int    // bytes of the shortest value
 	check     Check
 	require   []class

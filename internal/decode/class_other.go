@@ -6,3 +6,5 @@ package decode
 const vectorised = false
 
 func classAVX2(*byte, int, *classTables, *uint32) { panic("decode: not for this kind of processor") }
+
+func pairsAVX2(*byte, int, *pairTables, *uint32) { panic("decode: not for this kind of processor") }

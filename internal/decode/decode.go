@@ -62,8 +62,8 @@ type Decoder struct {
 	marks   []mark
 	Skipped int // runs of the last call that were text but longer than MaxRun
 
-	// NoEscapes says that no escape is in the data: see HasEscape. Segments sets it unless it meets one.
-	NoEscapes bool
+	// Escapes are those that the last call found.
+	Escapes Escapes
 }
 
 // Segments calls emit with each decodable run that starts in data[from:to]. A run may reach beyond to.
@@ -71,10 +71,8 @@ func (d *Decoder) Segments(data []byte, from, to int, emit func(Segment)) {
 	d.Skipped = 0
 	d.runs(data, from, to, emit)
 	d.percents(data, from, to, emit)
-	if !d.NoEscapes {
-		d.NoEscapes = true
-		d.escapes(data, from, to, emit)
-	}
+	d.Escapes.reset()
+	d.escapes(data, from, to, emit)
 	if bytes.IndexByte(data[from:to], 0) >= 0 {
 		d.wide(data, from, to, emit)
 	}
@@ -86,8 +84,6 @@ const (
 	inHex
 	inURL
 	inArrays // of bytes, as 0x41, 0x42
-	opens    // an escape
-	goesOn   // an escape, as its second byte
 )
 
 var class = func() (t [256]byte) {
@@ -105,12 +101,6 @@ var class = func() (t [256]byte) {
 		}
 		if t[c]&inHex != 0 || isSeparator(b) || b == 'x' || b == 'X' {
 			t[c] |= inArrays
-		}
-		if bytes.IndexByte([]byte(`\\&=0`), b) >= 0 {
-			t[c] |= opens
-		}
-		if bytes.IndexByte([]byte("uxXU/0123#aq\r\n"), b) >= 0 {
-			t[c] |= goesOn
 		}
 	}
 	return t

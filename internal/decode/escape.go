@@ -48,9 +48,9 @@ type cluster struct {
 func (d *Decoder) escapes(data []byte, from, to int, emit func(Segment)) {
 	var open [escapeKinds]cluster
 	array := 0 // end of the last array
-	pairs(data, from, to, func(at int) {
+	pairs(data, from, to, func(at int) bool {
 		kind, end := escapeAt(data, at)
-		d.NoEscapes = d.NoEscapes && kind == noEscape
+		d.Escapes.add(kind, at)
 		switch kind {
 		case noEscape:
 		case inArray:
@@ -70,6 +70,7 @@ func (d *Decoder) escapes(data []byte, from, to int, emit func(Segment)) {
 				c.end = end
 			}
 		}
+		return false
 	})
 	for kind, c := range open {
 		d.flush(data, kind, c, emit)

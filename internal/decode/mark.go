@@ -2,11 +2,60 @@ package decode
 
 import "math/bits"
 
-// An escape begins with a byte of the class opens and one of the class goesOn behind it. Both classes together are rare in
-// text, so that only few places are looked at closely.
+// An escape begins with one of few pairs of bytes. They are rare in text, so that only few places are looked at closely.
+// Each entry is a first byte and what may stand behind it: the bytes whose lower half and whose upper half are among those
+// given.
+var escapePairs = [8]struct {
+	first     byte
+	low, high []byte
+}{
+	{'\\', []byte{5, 8}, []byte{5, 7}},    // u U x X
+	{'\\', []byte{0, 1, 2, 3}, []byte{3}}, // 0 1 2 3
+	{'\\', []byte{15}, []byte{2}},         // /
+	{'&', []byte{3}, []byte{2}},           // #
+	{'&', []byte{1}, []byte{6, 7}},        // a q
+	{'=', []byte{3}, []byte{3}},           // 3
+	{'=', []byte{10, 13}, []byte{0}},      // line feed, carriage return
+	{'0', []byte{8}, []byte{5, 7}},        // x X
+}
+
+// pairTables says by the halves of two bytes whether they are a pair: they are if the four entries have a bit in common. Each
+// table stands twice, since the shuffle of the vector unit works on halves of a register.
+type pairTables struct {
+	firstLow, firstHigh, half, secondLow, secondHigh [32]byte
+}
+
+// The tables of escapePairs, for two halves of a byte and for bytes.
 var (
-	opensTables  = tablesOf(opens)
-	goesOnTables = tablesOf(goesOn)
+	vectorPairs = func() (t pairTables) {
+		for i, p := range escapePairs {
+			for _, lane := range []byte{0, 16} {
+				t.firstLow[lane+p.first&15] |= 1 << i
+				t.firstHigh[lane+p.first>>4] |= 1 << i
+				for _, l := range p.low {
+					t.secondLow[lane+l] |= 1 << i
+				}
+				for _, h := range p.high {
+					t.secondHigh[lane+h] |= 1 << i
+				}
+			}
+		}
+		for i := range t.half {
+			t.half[i] = 15
+		}
+		return t
+	}()
+	pairFirst, pairSecond = func() (first, second [256]byte) {
+		for i, p := range escapePairs {
+			first[p.first] |= 1 << i
+			for _, l := range p.low {
+				for _, h := range p.high {
+					second[h<<4|l] |= 1 << i
+				}
+			}
+		}
+		return first, second
+	}()
 )
 
 // tablesOf returns the tables of a class of ASCII. Each upper half of a byte has a bit of its own.
@@ -27,19 +76,21 @@ func tablesOf(bit byte) (t classTables) {
 
 // pairBlocks is how many blocks pairs gives the vector unit at a time: few, since most stretches are short, and what is not
 // used has been cleared in vain.
-const pairBlocks = 8
+const pairBlocks = 16
 
-// pairs calls visit with each place in data[from:to] where an escape may begin, in order.
-func pairs(data []byte, from, to int, visit func(at int)) {
+// pairs calls visit with each place in data[from:to] where an escape may begin, in order, until it says that it has enough.
+func pairs(data []byte, from, to int, visit func(at int) (enough bool)) {
 	at := from
-	for vectorised && to-at >= 32 && len(data)-at > 32 {
-		blocks := min((to-at)/32, (len(data)-at-1)/32, pairBlocks)
-		var first, second [pairBlocks]uint32
-		classAVX2(&data[at], blocks, &opensTables, &first[0])
-		classAVX2(&data[at+1], blocks, &goesOnTables, &second[0])
-		for i := range blocks {
-			for both := first[i] & second[i]; both != 0; both &= both - 1 {
-				visit(at + 32*i + bits.TrailingZeros32(both))
+	for vectorised && at < to && len(data)-at > 32 {
+		blocks := min((to-at+31)/32, (len(data)-at-1)/32, pairBlocks)
+		var found [pairBlocks]uint32
+		pairsAVX2(&data[at], blocks, &vectorPairs, &found[0])
+		for i, both := range found[:blocks] {
+			for ; both != 0; both &= both - 1 {
+				p := at + 32*i + bits.TrailingZeros32(both)
+				if p >= to || visit(p) {
+					return
+				}
 			}
 		}
 		at += 32 * blocks
@@ -48,10 +99,10 @@ func pairs(data []byte, from, to int, visit func(at int)) {
 }
 
 // pairsPlain is pairs on any processor.
-func pairsPlain(data []byte, from, to int, visit func(at int)) {
+func pairsPlain(data []byte, from, to int, visit func(at int) (enough bool)) {
 	for at := from; at < min(to, len(data)-1); at++ {
-		if class[data[at]]&opens != 0 && class[data[at+1]]&goesOn != 0 {
-			visit(at)
+		if pairFirst[data[at]]&pairSecond[data[at+1]] != 0 && visit(at) {
+			return
 		}
 	}
 }

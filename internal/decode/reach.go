@@ -4,12 +4,15 @@ import "bytes"
 
 // Back returns the start of the longest encoded run on which a change of data at or after p may bear: what Segments finds
 // in front of that place does not depend on what stands from p on, and no run that it finds behind it starts before. It
-// looks back no further than to floor, from where on the answer does not matter. escapes says that there are escapes in data.
-func Back(data []byte, p, floor int, escapes bool) int {
+// looks back no further than to floor, from where on the answer does not matter. e tells of the escapes in data.
+func Back(data []byte, p, floor int, e *Escapes) int {
 	for {
 		q := min(blockStart(data, p, floor), urlStart(data, p, floor))
-		if q == p && escapes {
-			q = min(escapeStart(data, p), arrayStart(data, p, floor))
+		if q == p {
+			q = escapeStart(data, p, e)
+		}
+		if q == p && e.arrays {
+			q = arrayStart(data, p, floor)
 		}
 		if q == p || q <= floor {
 			return q
@@ -18,14 +21,17 @@ func Back(data []byte, p, floor int, escapes bool) int {
 	}
 }
 
-// Ahead returns the end of the longest encoded run on which a change of data before p may bear. escapes says that there are
-// escapes in data.
-func Ahead(data []byte, p int, escapes bool) int {
+// Ahead returns the end of the longest encoded run on which a change of data before p may bear. e tells of the escapes in
+// data.
+func Ahead(data []byte, p int, e *Escapes) int {
 	first := p
 	for {
 		q := max(blockEnd(data, p), urlEnd(data, p))
-		if q == p && escapes {
-			q = max(escapeEnd(data, p, p == first), arrayEnd(data, p))
+		if q == p {
+			q = escapeEnd(data, p, p == first, e)
+		}
+		if q == p && e.arrays {
+			q = arrayEnd(data, p)
 		}
 		if q == p {
 			return q
@@ -34,26 +40,17 @@ func Ahead(data []byte, p int, escapes bool) int {
 	}
 }
 
-// HasEscape reports whether a change of data[from:to] may have brought an escape into it, if there was none before.
-func HasEscape(data []byte, from, to int) bool {
-	found := false
-	pairs(data, max(0, from-maxSoftLine-maxEscape), min(len(data), to+maxSoftLine+maxEscape), func(at int) {
-		if !found {
-			kind, _ := escapeAt(data, at)
-			found = kind != noEscape
-		}
-	})
-	return found
-}
-
 // farEscape is how far from one another an escape and a change may be that bear on one another: the escape may be of one
 // run with another one, which comes or goes with the change.
 const farEscape = 2*aroundEscape + maxSoftLine + maxEscape
 
 // escapeStart goes back over the part of a run of escapes that is before p.
-func escapeStart(data []byte, p int) int {
+func escapeStart(data []byte, p int, e *Escapes) int {
+	if !e.in(data, max(0, p-farEscape), min(len(data), p+farEscape)) {
+		return p
+	}
 	start := lineFrom(data, inQuoted, p, farEscape)
-	if start == p || !hasEscape(data, start, lineEnd(data[:min(len(data), p+farEscape)], inQuoted, p)) {
+	if start == p || !e.in(data, start, lineEnd(data[:min(len(data), p+farEscape)], inQuoted, p)) {
 		return p
 	}
 	return max(start, p-aroundEscape)
@@ -61,7 +58,10 @@ func escapeStart(data []byte, p int) int {
 
 // escapeEnd goes forward over the part of a run of escapes that is behind p. fresh says that what is before p was changed,
 // which may make the end of its line one at which text goes on, or no longer.
-func escapeEnd(data []byte, p int, fresh bool) int {
+func escapeEnd(data []byte, p int, fresh bool, e *Escapes) int {
+	if !e.in(data, max(0, p-farEscape), min(len(data), p+2+farEscape)) {
+		return p
+	}
 	from := p
 	if fresh && p+1 < len(data) && data[p] == '\r' && data[p+1] == '\n' {
 		from++
@@ -72,7 +72,7 @@ func escapeEnd(data []byte, p int, fresh bool) int {
 		from = p
 	}
 	end := lineEnd(data[:min(len(data), from+farEscape)], inQuoted, from)
-	if end == p || !hasEscape(data, lineFrom(data, inQuoted, p, farEscape), end) {
+	if end == p || !e.in(data, lineFrom(data, inQuoted, p, farEscape), end) {
 		return p
 	}
 	return min(end, from+aroundEscape)
@@ -81,11 +81,10 @@ func escapeEnd(data []byte, p int, fresh bool) int {
 // hasEscape reports whether an escape that makes text be decoded begins in data[from:to].
 func hasEscape(data []byte, from, to int) bool {
 	found := false
-	pairs(data, from, to, func(at int) {
-		if !found {
-			kind, _ := escapeAt(data, at)
-			found = kind != noEscape && kind != inArray
-		}
+	pairs(data, from, to, func(at int) bool {
+		kind, _ := escapeAt(data, at)
+		found = kind != noEscape && kind != inArray
+		return found
 	})
 	return found
 }

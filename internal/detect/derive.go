@@ -192,8 +192,15 @@ func (s *Scanner) keeps(b tracedHit, baseSize, pos, size int, c magpie.Copy) boo
 
 // deriveRuns inherits the encoded runs of base that no change bears on and decodes the others.
 func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) {
-	escapes := base.escapes || s.newEscape(data)
-	s.widen(data, escapes)
+	s.escapes.Derive(&base.escapes, base.size, data, copies, func(yield func(from, to int) bool) {
+		for _, stretch := range s.stretches {
+			if !yield(stretch.Start, stretch.End) {
+				return
+			}
+		}
+	})
+	t.escapes = s.escapes.Clone()
+	s.widen(data)
 	for _, c := range copies {
 		runs := base.runs[sort.Search(len(base.runs), func(i int) bool { return base.runs[i].start >= c.From }):]
 		for _, r := range runs {
@@ -207,30 +214,14 @@ func (s *Scanner) deriveRuns(t, base *Trace, data []byte, copies []magpie.Copy) 
 		}
 	}
 	for _, stretch := range s.stretches {
-		s.decoders[0].NoEscapes = !escapes
 		s.encoded(t, data, stretch.Start, stretch.End)
 	}
-	t.escapes = escapes
 	sortRuns(t.runs)
-}
-
-// newEscape reports whether there may be an escape in data, if there was none in what it was derived from.
-func (s *Scanner) newEscape(data []byte) bool {
-	for i := 0; i < len(s.stretches); {
-		from, to := s.stretches[i].Start, s.stretches[i].End
-		for i++; i < len(s.stretches) && s.stretches[i].Start-to < nearby; i++ {
-			to = s.stretches[i].End
-		}
-		if decode.HasEscape(data, from, to) {
-			return true
-		}
-	}
-	return false
 }
 
 // widen makes the stretches as wide as the encoded runs that they are part of, joins those that come to overlap, and
 // drops those that are too short for any run.
-func (s *Scanner) widen(data []byte, escapes bool) {
+func (s *Scanner) widen(data []byte) {
 	wide := s.stretches[:0]
 	var last Span
 	keep := func() {
@@ -243,8 +234,8 @@ func (s *Scanner) widen(data []byte, escapes bool) {
 		for i++; i < len(s.stretches) && s.stretches[i].Start-to < nearby; i++ {
 			to = s.stretches[i].End
 		}
-		start := decode.Back(data, from, last.End, escapes)
-		stop := decode.Ahead(data, max(to, last.End), escapes)
+		start := decode.Back(data, from, last.End, &s.escapes)
+		stop := decode.Ahead(data, max(to, last.End), &s.escapes)
 		if start <= last.End && last.End > 0 {
 			last.End = stop
 			continue

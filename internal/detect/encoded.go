@@ -83,7 +83,6 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 		found = s.members(t, packed, text, depth, o, found)
 	}
 	d := &s.decoders[depth]
-	d.NoEscapes = false
 	d.Segments(text, 0, len(text), func(seg decode.Segment) {
 		if s.decodable -= len(seg.Data); s.decodable < 0 {
 			t.skip(skippedNested)

@@ -24,6 +24,7 @@ type Scanner struct {
 	hits      [maxDepth + 1][]hit // of the prefilter, for each depth of decoding
 	traced    []tracedHit         // of the trace in the making
 	stretches []Span              // of a derived text that have to be looked at
+	escapes   decode.Escapes      // of that text
 }
 
 // Span is a range of bytes in a file, End exclusive.

@@ -3,6 +3,8 @@ package detect
 import (
 	"bytes"
 	"slices"
+
+	"magpie/internal/decode"
 )
 
 // Trace is what is remembered of scanning a text: where the literals stand and what was decided about them. With it the
@@ -16,8 +18,8 @@ type Trace struct {
 	found   int // how many of both have a match
 	cost    int // of all verdicts
 	whole   bool
-	escapes bool     // the text may hold escapes, around which it is decoded
-	skipped []string // as Scanner.Skipped
+	escapes decode.Escapes // around which the text is decoded
+	skipped []string       // as Scanner.Skipped
 }
 
 // tracedHit is a literal in a text.
@@ -83,9 +85,8 @@ func (s *Scanner) Trace(data []byte) *Trace {
 	}
 	t.hits = slices.Clone(s.traced)
 	if !s.e.opts.NoDecode {
-		s.decoders[0].NoEscapes = false
 		s.encoded(t, data, 0, len(data))
-		t.escapes = !s.decoders[0].NoEscapes
+		t.escapes = s.decoders[0].Escapes.Clone()
 		s.container(t, data)
 		sortRuns(t.runs)
 	}

@@ -16,6 +16,7 @@ package decode
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
@@ -130,7 +131,7 @@ func (d *Decoder) run(data []byte, start, end int, emit func(Segment)) int {
 	if start > 0 && data[start-1] == '\\' && (data[start] == 'n' || data[start] == 'r' || data[start] == 't') {
 		start++ // the blank before it, escaped
 	}
-	packed := mayStartPacked[data[start]] && hasPrefix(data[start:end], packedBase64)
+	packed := hasPrefix(data[start:end], startPacked[data[start]].base64)
 	if !packed && !startsAsText(data[start:end]) {
 		return end
 	}
@@ -158,11 +159,17 @@ var (
 	packedHex = []string{"1f8b08", "789c", "78da", "7801", "785e", "504b0304", "28b52ffd", "425a68", "fd377a58", "377abcaf"}
 )
 
-// mayStartPacked holds the first digits of those.
-var mayStartPacked = func() (t [256]bool) {
-	for _, p := range append(packedBase64, packedHex...) {
-		t[p[0]] = true
-		t[strings.ToUpper(p[:1])[0]] = true
+// startPacked holds those by their first digit.
+var startPacked = func() (t [256]struct{ base64, hex []string }) {
+	for _, p := range packedBase64 {
+		t[p[0]].base64 = append(t[p[0]].base64, p)
+	}
+	for _, p := range packedHex {
+		for _, first := range []byte{p[0], strings.ToUpper(p)[0]} {
+			if !slices.Contains(t[first].hex, p) {
+				t[first].hex = append(t[first].hex, p)
+			}
+		}
 	}
 	return t
 }()
@@ -231,16 +238,15 @@ func isLoose(data []byte, p int) bool {
 // startsAsText reports whether the first twelve characters of a base64 run decode to text. UTF-16 counts as well, since
 // PowerShell encodes its commands so.
 func startsAsText(run []byte) bool {
-	if !mayStartText[run[0]] {
-		return false
-	}
-	var head [12]byte
-	for i := range head {
-		head[i] = standard(run[i])
-	}
 	var out [9]byte
-	if _, err := base64.StdEncoding.Decode(out[:], head[:]); err != nil {
-		return false
+	for i := 0; i < len(out); i += 3 {
+		q := run[i/3*4 : i/3*4+4]
+		v := digits[q[0]]<<18 | digits[q[1]]<<12 | digits[q[2]]<<6 | digits[q[3]]
+		out[i], out[i+1], out[i+2] = byte(v>>16), byte(v>>8), byte(v)
+		// Text in UTF-16 has a zero where the second character is.
+		if i == 0 && !(isTextByte(out[0]) && (isTextByte(out[1]) || out[1] == 0)) {
+			return false
+		}
 	}
 	if isText(out[:]) {
 		return true
@@ -253,14 +259,13 @@ func startsAsText(run []byte) bool {
 	return true
 }
 
-// mayStartText holds the digits of base64 whose six bits may be the first of a byte of text.
-var mayStartText = func() (t [256]bool) {
-	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	for c := range 256 {
-		if i := c >> 2; isTextByte(byte(c)) && i < len(digits) {
-			t[digits[i]] = true
-		}
+// digits holds the values of the digits of base64 in both alphabets.
+var digits = func() (t [256]uint32) {
+	const standard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range len(standard) {
+		t[standard[i]] = uint32(i)
 	}
+	t['-'], t['_'] = t['+'], t['/']
 	return t
 }()
 
@@ -328,9 +333,10 @@ func (d *Decoder) hex(run []byte) (text []byte, packed, ok bool) {
 	for i := 0; i < 16 && !packed; i += 2 {
 		packed = !isTextByte(unhex(run[i])<<4 | unhex(run[i+1]))
 	}
-	if packed && !(mayStartPacked[run[0]] && class[run[0]]&class[run[1]]&class[run[2]]&class[run[3]]&inHex != 0 &&
-		hasPrefix(bytes.ToLower(run[:8]), packedHex)) {
-		return nil, false, false
+	if packed {
+		if starts := startPacked[run[0]].hex; starts == nil || !hasPrefix(bytes.ToLower(run[:8]), starts) {
+			return nil, false, false
+		}
 	}
 	d.buf = grow(d.buf, len(run)/2)
 	for i := 0; i < len(run); i += 2 {

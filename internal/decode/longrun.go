@@ -11,16 +11,20 @@ type classTables struct {
 // base64Tables is the class inBase64.
 var base64Tables = tablesOf(inBase64)
 
-// vectorBlocks is how many blocks of 32 bytes the vector unit is given at a time.
-const vectorBlocks = 32
+// vectorBlocks is how many blocks of 32 bytes the vector unit is given at a time: few at first, since what is behind the run that
+// is found is looked at again.
+const (
+	firstBlocks  = 4
+	vectorBlocks = 32
+)
 
 // nextRun returns the bounds of the first run of at least MinRun digits of base64 that begins in data[from:to], where what
 // is before from does not count. ok is false if there is none.
 func nextRun(data []byte, from, to int) (start, end int, ok bool) {
 	at, last := from, uint64(0) // the bits of the block before at
-	for vectorised && to-at >= 2*32 {
-		blocks := min((to-at)/32, vectorBlocks)
-		var digits [vectorBlocks]uint32
+	var digits [vectorBlocks]uint32
+	for most := firstBlocks; vectorised && to-at >= 2*32; most = min(4*most, vectorBlocks) {
+		blocks := min((to-at)/32, most)
 		classAVX2(&data[at], blocks, &base64Tables, &digits[0])
 		for _, d := range digits[:blocks] {
 			// A run of MinRun that ends in this block lies in it and the one before.

@@ -63,6 +63,7 @@ type program struct {
 	head  *regexp.Regexp // the same at the very start of a file
 	value *regexp.Regexp
 	name  *regexp.Regexp // nil if any name will do
+	first *Bytes         // with which a match may begin
 	near  *regexp.Regexp // the value, and what may follow it outside of an assignment
 }
 
@@ -81,12 +82,13 @@ func (r *Rule) compiled() *program {
 func (r *Rule) compilePattern() program {
 	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
 	begin := `\A`
-	if r.offset < 0 {
+	if r.offset < 0 && !r.tries() {
 		begin = ""
 	}
 	return program{
-		ctx:  regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
-		head: regexp.MustCompile(begin + `(` + r.Pattern + `)`),
+		first: firstBytes(r.Pattern),
+		ctx:   regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
+		head:  regexp.MustCompile(begin + `(` + r.Pattern + `)`),
 	}
 }
 
@@ -154,6 +156,9 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 		return r.findAnchored(window, at, head)
 	}
 	p := r.compiled()
+	if r.tries() {
+		return r.findNearby(window, at, length, head)
+	}
 	for from := 0; from <= at; {
 		re := p.head
 		if from > 0 || !head {
@@ -168,6 +173,35 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 			return match, [2]int{from + loc[2*r.secret], from + loc[2*r.secret+1]}, true
 		}
 		from = max(match[1]-1, from+loc[0]+1) // the last byte is context for what follows
+	}
+	return match, secret, false
+}
+
+// maxTries is how many bytes before an anchor a match may start for each of these places to be tried. That is faster than to
+// search a long window, most of which lies behind the anchor.
+const maxTries = 40
+
+// tries reports whether a match is looked for at each place where it may start.
+func (r *Rule) tries() bool { return r.offset < 0 && r.Window.Before <= maxTries }
+
+// findNearby is Find for such rules.
+func (r *Rule) findNearby(window []byte, at, length int, head bool) (match, secret [2]int, ok bool) {
+	p := r.compiled()
+	for start := 0; start <= at; start++ {
+		re, from := p.ctx, start-1
+		if start == 0 {
+			if !head {
+				continue
+			}
+			re, from = p.head, 0
+		}
+		if !p.first.Has(window[start]) {
+			continue
+		}
+		loc := re.FindSubmatchIndex(window[from:])
+		if loc != nil && from+loc[3] >= at+length {
+			return [2]int{from + loc[2], from + loc[3]}, [2]int{from + loc[2*r.secret], from + loc[2*r.secret+1]}, true
+		}
 	}
 	return match, secret, false
 }
@@ -218,6 +252,9 @@ func (r *Rule) MatchValue(name, value []byte) bool {
 // FindNear looks in text[from:to] for the start of a value that stands by itself, not as a part of a longer word, and that
 // accept says yes to. ok is false if there is none.
 func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) bool) (start, end int, ok bool) {
+	if !r.mayBeNear(text, from, to) {
+		return 0, 0, false
+	}
 	for p := from; p < min(to, len(text)); {
 		if !isTokenByte(text[p]) {
 			p++
@@ -237,6 +274,22 @@ func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) b
 		}
 	}
 	return 0, 0, false
+}
+
+// mayBeNear reports whether there are so many bytes in a row, beginning in text[from:to], as the shortest value has. It looks at
+// few bytes, since most words are shorter.
+func (r *Rule) mayBeNear(text []byte, from, to int) bool {
+	for at := from; at < to && at+r.shortest <= len(text); {
+		last := at + r.shortest - 1
+		for last >= at && !endsValue[text[last]] {
+			last--
+		}
+		if last < at {
+			return true
+		}
+		at = last + 1
+	}
+	return false
 }
 
 func isTokenByte(c byte) bool { return isWord(c) || c == '-' }

@@ -1,7 +1,7 @@
 //go:build ignore
 
 // Counts the sequences of four bytes, folded as the prefilter does, in the files of the folders given, and writes how frequent
-// they are to grams.bin: for each hash of a sequence, as tetraHash gives it, the number of bits of how often it stands in
+// they are to grams.bin: for each hash of a sequence, as gramHash gives it, the number of bits of how often it stands in
 // 16 MiB, at most 15, two to a byte. Each kind of file, by its extension, counts with at most 2 MiB of a folder, so that none
 // outweighs others. Any folders of ordinary source will do: what comes of it only makes the prefilter faster or slower.
 //

@@ -15,13 +15,31 @@ import (
 // prefilter finds all occurrences of many literals, once it is sealed. Letters are folded by setting bit 0x20, which also
 // folds a few other characters: the comparison that follows a hit is exact.
 //
-// Nearly all literals have four bytes or more. Each of them is filed under one of its sequences of four, the one that is
-// rarest in ordinary source, and a bitmap over their hashes, small enough for the first-level cache, rejects nearly all
-// positions with one load. The few literals of three bytes are looked for apart, by trigrams.
+// Each literal is filed under one of its sequences of four bytes, its grams: the one that is rarest in ordinary source. One of
+// three bytes is filed under all the grams that it may be the beginning of. A bitmap over the hashes of the grams, small
+// enough for the first-level cache, rejects nearly all positions with one load.
 type prefilter struct {
-	short trigrams
-	long  tetragrams
+	bitmap  [1 << (gramBits - 6)]uint64
+	second  [1 << (gramBits2 - 6)]uint64 // by another hash, for what the first lets through by chance
+	slots   [1 << gramSlotBits]uint16    // beginning of the hash → 1-based first link of its chain, 0 for none
+	chain   []gramLink
+	entries []gramEntry
 }
+
+// gramBits, which the assembly knows, is the logarithm of the bitmap's size in bits: 32 KiB, of which some thousand literals set
+// few. gramSlotBits is that of the number of chains.
+const (
+	gramBits     = 18
+	gramSlotBits = 13
+	gramBits2    = 18
+	gramFold     = 0x20202020
+)
+
+func gramHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - gramBits) }
+
+func gramHash2(g uint32) uint32 { return (g * 0x85EBCA6B) >> (32 - gramBits2) }
+
+func gramSlot(h uint32) uint32 { return h >> (gramBits - gramSlotBits) }
 
 // edges say what may stand next to a literal for it to count.
 type edges struct {
@@ -37,28 +55,9 @@ func (e edges) ahead() int {
 	return 0
 }
 
-// add files a literal of at least three bytes under number lit.
+// add takes a literal of at least three bytes, of number lit.
 func (p *prefilter) add(lit uint16, l *literal) {
-	e := gramEntry{lit: lit, text: l.text, exact: l.exact, edges: l.edges, tail: l.tail}
-	if len(l.text) == 3 {
-		p.short.add(e)
-	} else {
-		p.long.add(e)
-	}
-}
-
-// seal ends the adding of literals.
-func (p *prefilter) seal() {
-	p.short.seal()
-	p.long.seal()
-}
-
-// scan appends the occurrences that lie in data[from:to] wholly, in no order.
-func (p *prefilter) scan(data []byte, from, to int, hits []hit) []hit {
-	if len(p.short.entries) > 0 {
-		hits = p.short.scan(data, from, to, hits)
-	}
-	return p.long.scan(data, from, to, hits)
+	p.entries = append(p.entries, gramEntry{lit: lit, text: l.text, exact: l.exact, edges: l.edges, tail: l.tail})
 }
 
 // hit is an occurrence of literal lit at data[pos:].
@@ -78,11 +77,12 @@ type gramEntry struct {
 	edges
 }
 
-// gramLink is what has to be known of an entry to pass over it. The links lie beside the entries, so that what is looked at
-// most often lies close together.
+// gramLink says that an entry is filed under a gram. The links lie beside the entries, so that what is looked at most often
+// lies close together.
 type gramLink struct {
-	gram uint32
-	next uint16 // 1-based, 0 at the end of the chain
+	gram  uint32
+	entry uint16
+	next  uint16 // 1-based, 0 at the end of the chain
 }
 
 // stands appends the literal to hits if it stands around its gram at data[at:], wholly in data[from:to].
@@ -199,30 +199,6 @@ func foldedGram(s string) (g uint32) {
 	return g
 }
 
-// tetragrams finds literals of four bytes and more.
-type tetragrams struct {
-	bitmap  [1 << (tetraBits - 6)]uint64
-	second  [1 << (tetraBits2 - 6)]uint64 // by another hash, for what the first lets through by chance
-	slots   [1 << tetraSlotBits]uint16    // beginning of the hash → 1-based first entry of its chain, 0 for none
-	chain   []gramLink                    // beside entries, so that what is looked at most often lies close together
-	entries []gramEntry
-}
-
-// tetraBits, which the assembly knows, is the logarithm of the bitmap's size in bits: 32 KiB, of which a few thousand literals set few.
-// tetraSlotBits is that of the number of chains.
-const (
-	tetraBits     = 18
-	tetraSlotBits = 13
-	tetraBits2    = 17
-	tetraFold     = 0x20202020
-)
-
-func tetraHash2(g uint32) uint32 { return (g * 0x85EBCA6B) >> (32 - tetraBits2) }
-
-func tetraHash(g uint32) uint32 { return (g * 0x9E3779B1) >> (32 - tetraBits) }
-
-func tetraSlot(h uint32) uint32 { return h >> (tetraBits - tetraSlotBits) }
-
 // gramLevels is what grams_count.go wrote: how often grams stand in ordinary source.
 //
 //go:embed grams.bin
@@ -231,44 +207,72 @@ var gramLevels string
 // gramLevel returns how frequent a folded gram is in source, as the number of bits of how often it stands in 16 MiB, at most 15.
 // A rare one may be taken for a frequent one of the same hash.
 func gramLevel(g uint32) int {
-	h := tetraHash(g)
+	h := gramHash(g)
 	return int(gramLevels[h/2]>>(4*(h%2))) & 15
 }
 
-func (p *tetragrams) add(e gramEntry) { p.entries = append(p.entries, e) }
-
 // seal files the literals. Of the grams of a literal that one is taken which is likely to be the rarest: in source, and
 // among the literals, so that few are filed under the same and have to be compared where it stands.
-func (p *tetragrams) seal() {
+func (p *prefilter) seal() {
 	among := new(gramCounts)
 	for i := range p.entries {
 		among.add(p.entries[i].text)
 	}
-	p.chain = make([]gramLink, len(p.entries))
 	for i := range p.entries {
 		e := &p.entries[i]
-		best := math.MinInt
+		if len(e.text) == 3 {
+			for _, g := range e.beginnings() {
+				p.file(i, g)
+			}
+			continue
+		}
+		best, gram := math.MinInt, uint32(0)
 		for j := 0; j+4 <= len(e.text); j++ {
-			gram := e.text[j : j+4]
-			g := foldedGram(gram)
-			if w := weigh(gram) - 64*gramLevel(g) - 32*bits.Len16(*among.of(g)); w > best {
-				best, e.offset, p.chain[i].gram = w, int32(j), g
+			text := e.text[j : j+4]
+			g := foldedGram(text)
+			if w := weigh(text) - 64*gramLevel(g) - 32*bits.Len16(*among.of(g)); w > best {
+				best, e.offset, gram = w, int32(j), g
 			}
 		}
-		h := tetraHash(p.chain[i].gram)
-		p.bitmap[h/64] |= 1 << (h % 64)
-		h2 := tetraHash2(p.chain[i].gram)
-		p.second[h2/64] |= 1 << (h2 % 64)
-		slot := &p.slots[tetraSlot(h)]
-		p.chain[i].next = *slot
-		*slot = uint16(i + 1)
+		p.file(i, gram)
 	}
 }
 
-func (p *tetragrams) scan(data []byte, from, to int, hits []hit) []hit {
-	if len(p.entries) == 0 {
-		return hits
+// file files an entry under a gram.
+func (p *prefilter) file(entry int, gram uint32) {
+	h, h2 := gramHash(gram), gramHash2(gram)
+	p.bitmap[h/64] |= 1 << (h % 64)
+	p.second[h2/64] |= 1 << (h2 % 64)
+	slot := &p.slots[gramSlot(h)]
+	p.chain = append(p.chain, gramLink{gram, uint16(entry), *slot})
+	*slot = uint16(len(p.chain))
+}
+
+// beginnings returns the grams that a literal of three bytes may be the beginning of, the one at the end of a text, where
+// nothing follows, among them.
+func (e *gramEntry) beginnings() []uint32 {
+	var grams []uint32
+	first := foldedGram(e.text)
+	for c := range 256 {
+		follows := !e.end || !wordGoesOn([]byte{byte(c)}, 0)
+		if len(e.tail) > 0 {
+			follows = e.tail[0].Has(byte(c))
+		}
+		if g := first | uint32(c|0x20)<<24; (follows || c == atEnd) && !slices.Contains(grams, g) {
+			grams = append(grams, g)
+		}
 	}
+	return grams
+}
+
+// atEnd stands behind the last byte of a text in grams.
+const atEnd = ' '
+
+// vectorBlocks is how many blocks of 32 bytes the vector unit is given at a time. It is even.
+const vectorBlocks = 32
+
+// scan appends the occurrences that lie in data[from:to] wholly, in no order.
+func (p *prefilter) scan(data []byte, from, to int, hits []hit) []hit {
 	at := from
 	var found [vectorBlocks]uint32
 	var known [64]uint8                 // places of known grams behind at
@@ -290,34 +294,42 @@ func (p *tetragrams) scan(data []byte, from, to int, hits []hit) []hit {
 
 // sift puts those of the candidates, places in text, whose grams are in the second bitmap too into known and returns their
 // number. text has four more bytes than there are places.
-func (p *tetragrams) sift(text []byte, candidates uint64, known *[64]uint8) int {
+func (p *prefilter) sift(text []byte, candidates uint64, known *[64]uint8) int {
 	n := 0
 	for ; candidates != 0; candidates &= candidates - 1 {
 		i := bits.TrailingZeros64(candidates)
-		h := tetraHash2(binary.LittleEndian.Uint32(text[i:]) | tetraFold)
+		h := gramHash2(binary.LittleEndian.Uint32(text[i:]) | gramFold)
 		known[n&63] = uint8(i)
 		n += int(p.second[h/64] >> (h % 64) & 1) // no branch: which it is can't be foreseen
 	}
 	return n
 }
 
-// scanPlain is scan for the grams at data[i:to], on any processor.
-func (p *tetragrams) scanPlain(data []byte, from, to, i int, hits []hit) []hit {
-	for ; ; i++ {
-		if i = p.next(data[:to], i); i < 0 {
-			return hits
+// scanPlain is scan for the grams that start in data[i:to], on any processor.
+func (p *prefilter) scanPlain(data []byte, from, to, i int, hits []hit) []hit {
+	for upTo := min(len(data), to+1); ; i++ { // the last gram of three bytes has one more
+		if i = p.next(data[:upTo], i); i < 0 {
+			break
 		}
 		hits = p.confirm(data, from, to, i, hits)
 	}
+	if at := to - 3; to == len(data) && at >= from {
+		hits = p.look(data, from, to, at, foldedGram(string(data[at:to]))|atEnd<<24, hits)
+	}
+	return hits
 }
 
 // confirm appends the literals that stand around the gram at data[at:].
-func (p *tetragrams) confirm(data []byte, from, to, at int, hits []hit) []hit {
-	g := binary.LittleEndian.Uint32(data[at:]) | tetraFold
-	for n := p.slots[tetraSlot(tetraHash(g))]; n != 0; {
+func (p *prefilter) confirm(data []byte, from, to, at int, hits []hit) []hit {
+	return p.look(data, from, to, at, binary.LittleEndian.Uint32(data[at:])|gramFold, hits)
+}
+
+// look is confirm for a gram that is known already.
+func (p *prefilter) look(data []byte, from, to, at int, g uint32, hits []hit) []hit {
+	for n := p.slots[gramSlot(gramHash(g))]; n != 0; {
 		link := p.chain[n-1]
 		if link.gram == g {
-			hits = p.entries[n-1].stands(data, from, to, at, hits)
+			hits = p.entries[link.entry].stands(data, from, to, at, hits)
 		}
 		n = link.next
 	}
@@ -326,9 +338,9 @@ func (p *tetragrams) confirm(data []byte, from, to, at int, hits []hit) []hit {
 
 // next returns the first place from i on at which a gram stands under which a literal may be filed, -1 if there is none.
 // It calls nothing, so that all it needs stays in registers.
-func (p *tetragrams) next(data []byte, i int) int {
+func (p *prefilter) next(data []byte, i int) int {
 	for ; i+8 <= len(data); i += 5 {
-		w := binary.LittleEndian.Uint64(data[i:]) | tetraFold<<32 | tetraFold
+		w := binary.LittleEndian.Uint64(data[i:]) | gramFold<<32 | gramFold
 		// Five grams start in these eight bytes; the usual answer is that none of them is known.
 		switch {
 		case p.known(uint32(w)):
@@ -344,7 +356,7 @@ func (p *tetragrams) next(data []byte, i int) int {
 		}
 	}
 	for ; i+4 <= len(data); i++ {
-		if p.known(binary.LittleEndian.Uint32(data[i:]) | tetraFold) {
+		if p.known(binary.LittleEndian.Uint32(data[i:]) | gramFold) {
 			return i
 		}
 	}
@@ -352,7 +364,7 @@ func (p *tetragrams) next(data []byte, i int) int {
 }
 
 // known reports whether a literal may be filed under the gram.
-func (p *tetragrams) known(g uint32) bool {
-	h := tetraHash(g)
+func (p *prefilter) known(g uint32) bool {
+	h := gramHash(g)
 	return p.bitmap[h/64]&(1<<(h%64)) != 0
 }

@@ -101,7 +101,7 @@ func TestPrefilterAgreesWithNaiveSearch(t *testing.T) {
 		from := rng.IntN(len(text) + 1)
 		to := from + rng.IntN(len(text)-from+1)
 		want := slices.DeleteFunc(naive(text, lits, exact, at, tails), func(h hit) bool { return h.pos < from || h.pos+int(h.n)+len(tails[h.lit]) > to })
-		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.long.scanPlain(text, from, to, from, p.short.scanPlain(text, from, to, from, nil))} {
+		for name, got := range map[string][]hit{"as it runs here": p.scan(text, from, to, nil), "plain": p.scanPlain(text, from, to, from, nil)} {
 			sortHits(got)
 			if d := cmp.Diff(want, got, cmp.AllowUnexported(hit{}), cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("round %d, %s: hits in [%d:%d] differ (-naive +prefilter):\n%s", round, name, from, to, d)

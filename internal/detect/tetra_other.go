@@ -5,6 +5,4 @@ package detect
 // vectorised is about processors of other kinds.
 const vectorised = false
 
-func teddyAVX2(*byte, int, *teddy, *uint32) { panic("detect: not for this kind of processor") }
-
 func tetraAVX2(*byte, int, *uint64, *uint32) { panic("detect: not for this kind of processor") }

@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-	_ "modernc.org/sqlite" // the SQLite driver of database/sql
 
 	"magpie"
 )
@@ -108,16 +107,17 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	writer, err := sql.Open("sqlite", file+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"+
+	writerConns, err := newPreparing(file + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	writer.SetMaxOpenConns(1)
-	reader, err := sql.Open("sqlite", file+"?mode=ro&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
+	readerConns, err := newPreparing(file + "?mode=ro&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s for reading: %w", path, err), writer.Close())
+		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
+	writer, reader := sql.OpenDB(writerConns), sql.OpenDB(readerConns)
+	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(8)
 	reader.SetMaxIdleConns(8) // each new connection reads the whole schema again
 	db := &DB{writer: writer, reader: reader}

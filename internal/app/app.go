@@ -221,7 +221,7 @@ func (a *App) openStages(context.Context) error {
 }
 
 func (a *App) openJobs(ctx context.Context) error {
-	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Instance: a.instance, Log: a.Log})
+	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Reader: a.DB.NativeReader(), Instance: a.instance, Log: a.Log})
 	a.Alerts.Register(a.Jobs)
 	a.Incidents.Register(a.Jobs)
 	a.Scans.Register(a.Jobs)

@@ -77,6 +77,10 @@ func (db *DB) Native() any {
 	return db.writer
 }
 
+// NativeReader returns the handle of SQLite's reading connections, for the job engine to look without waiting for the one
+// writer. It is nil on PostgreSQL.
+func (db *DB) NativeReader() *sql.DB { return db.reader }
+
 // Embedded reports whether the database is SQLite, which one process owns alone.
 func (db *DB) Embedded() bool { return db.pool == nil }
 

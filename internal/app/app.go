@@ -103,6 +103,7 @@ func (a *App) openDatabase(ctx context.Context) error {
 		return fmt.Errorf("opening the database: %w", err)
 	}
 	a.DB = db
+	a.metrics.MustRegister(db.Collectors()...)
 	a.closers = append(a.closers, db.Close)
 	return nil
 }

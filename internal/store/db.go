@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -41,7 +42,8 @@ type DB struct {
 	pool *pgxpool.Pool
 
 	enqueuer Enqueuer
-	crowd    crowd // what WriteTogether has to do; on SQLite
+	order    order // of those who write to SQLite
+	metrics  metrics
 }
 
 // Open connects to the database at address, "sqlite:PATH" or "postgres://…", and brings its schema up to date. It
@@ -124,7 +126,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(8)
 	reader.SetMaxIdleConns(8) // each new connection reads the whole schema again
-	db := &DB{writer: writer, reader: reader}
+	db := &DB{writer: writer, reader: reader, metrics: newMetrics()}
 	if err := db.checkSQLite(ctx, path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -176,7 +178,7 @@ func openPostgres(ctx context.Context, address string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("connecting to PostgreSQL at %s: %w", config.ConnConfig.Host, err)
 	}
-	return &DB{pool: pool}, nil
+	return &DB{pool: pool, metrics: newMetrics()}, nil
 }
 
 // migrate applies the migrations that the database lacks. On PostgreSQL a session lock lets one of several starting
@@ -211,6 +213,14 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if db.pool != nil {
 		return db.writePostgres(ctx, fn)
 	}
+	came := time.Now()
+	if err := db.order.enter(ctx, db.writeGroup); err != nil {
+		return err
+	}
+	defer db.order.leave(db.writeGroup)
+	began := time.Now()
+	db.metrics.waited(writesAlone, began.Sub(came))
+	defer db.metrics.wrote(began)
 	return dbError(inSQLTx(ctx, db.writer, nil, func(native *sql.Tx) error {
 		return fn(&Tx{conn: sqlConn{native}, native: native, enqueuer: db.enqueuer})
 	}))

@@ -43,7 +43,7 @@ var branches = []string{"refs/heads/main", "refs/heads/feature/one", "refs/heads
 func newBitbucket(o options, dir string) (*bitbucket, error) {
 	// The events of 8.8 carry no commits, so sending them costs no git process, which the server's scans need more.
 	sim, err := bitbucketsim.New(bitbucketsim.Options{
-		Version: "8.8.0", DataDir: filepath.Join(dir, "bitbucket"), WebhookThreads: o.threads,
+		Version: "8.8.0", DataDir: filepath.Join(dir, "bitbucket"), WebhookThreads: o.threads, WebhookConnections: o.connections,
 		DeliveryLog: int(o.rate*o.length.Seconds())*2 + 1000,
 	})
 	if err != nil {

@@ -6,7 +6,9 @@
 //     all before them, is an incident;
 //   - every ref stands where it was scanned, also where the event of its push was refused or skipped, thanks to the sweep.
 //
-// If either is untrue it says so and exits with status 1. Times are reported, never judged.
+// If either is untrue it says so and exits with status 1. Times are reported, never judged. Events that the server answers
+// too slowly for Bitbucket to keep up are skipped by Bitbucket itself, as OVERFLOW: it keeps 250 in flight, and has no more
+// deliveries under way than it has threads and connections to one host, whichever are fewer.
 //
 //	go run ./bench/deliveries [-magpie bin/magpie] [-rate 200] [-for 5m] [-kills 20] [-database postgres://…]
 package main
@@ -27,15 +29,16 @@ import (
 
 // options are the flags.
 type options struct {
-	magpie   string
-	database string
-	repos    int
-	rate     float64
-	length   time.Duration
-	kills    int
-	threads  int
-	drain    time.Duration
-	seed     uint64
+	magpie      string
+	database    string
+	repos       int
+	rate        float64
+	length      time.Duration
+	kills       int
+	threads     int
+	connections int
+	drain       time.Duration
+	seed        uint64
 }
 
 func main() {
@@ -47,9 +50,13 @@ func main() {
 	flag.DurationVar(&o.length, "for", 5*time.Minute, "how long to push")
 	flag.IntVar(&o.kills, "kills", 0, "how often to kill the server, at random moments")
 	flag.IntVar(&o.threads, "threads", 8, "deliveries at once; Bitbucket's default is 3 a node")
+	flag.IntVar(&o.connections, "connections", 0, "connections to the server at once; Bitbucket's default is 5, and 0 is as many as deliveries")
 	flag.DurationVar(&o.drain, "drain", 20*time.Minute, "how long the server may take for what is left at the end")
 	flag.Uint64Var(&o.seed, "seed", 1, "another number makes other pushes and moments")
 	flag.Parse()
+	if o.connections == 0 {
+		o.connections = o.threads
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, o)
 	stop()

@@ -103,6 +103,7 @@ func (a *App) openDatabase(ctx context.Context) error {
 		return fmt.Errorf("opening the database: %w", err)
 	}
 	a.DB = db
+	a.metrics.MustRegister(db.Collectors()...)
 	a.closers = append(a.closers, db.Close)
 	return nil
 }
@@ -221,7 +222,7 @@ func (a *App) openStages(context.Context) error {
 }
 
 func (a *App) openJobs(ctx context.Context) error {
-	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Instance: a.instance, Log: a.Log})
+	a.Jobs = queue.New(queue.Options{Database: a.DB.Native(), Reader: a.DB.NativeReader(), Instance: a.instance, Log: a.Log})
 	a.Alerts.Register(a.Jobs)
 	a.Incidents.Register(a.Jobs)
 	a.Scans.Register(a.Jobs)

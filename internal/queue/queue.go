@@ -13,7 +13,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 
 	"magpie"
@@ -21,8 +20,9 @@ import (
 
 // Options configures an Engine.
 type Options struct {
-	Database any    // *sql.DB for SQLite, *pgxpool.Pool for PostgreSQL; the store's own
-	Instance string // unique name of this process, for rescue
+	Database any     // *sql.DB for SQLite, *pgxpool.Pool for PostgreSQL; the store's own
+	Reader   *sql.DB // SQLite: the store's connections for reading; nil is Database
+	Instance string  // unique name of this process, for rescue
 	Log      *slog.Logger
 }
 
@@ -80,7 +80,11 @@ func Register[J magpie.Job](e *Engine, opts WorkerOptions, work func(context.Con
 func (e *Engine) Open(ctx context.Context) error {
 	switch handle := e.opts.Database.(type) {
 	case *sql.DB:
-		return open(ctx, e, riversqlite.New(handle), embedded{handle})
+		reader := e.opts.Reader
+		if reader == nil {
+			reader = handle
+		}
+		return open(ctx, e, newEmbeddedDriver(handle, reader), embedded{handle})
 	case *pgxpool.Pool:
 		return open(ctx, e, riverpgxv5.New(handle), shared{handle})
 	default:

@@ -150,9 +150,6 @@ func (s *Service) baseline(ctx context.Context, r remote) (known []store.Tip, re
 // begin marks a scan as running; one that an earlier attempt began goes on.
 func (s *Service) begin(ctx context.Context, v magpie.Scan) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.AddScan(ctx, v); err != nil {
-			return err
-		}
 		_, err := tx.StartScan(ctx, v.ID, time.Now())
 		return err
 	})
@@ -172,7 +169,7 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 	reported := make(chan struct{})
 	go func() {
 		defer close(reported)
-		s.report(watchCtx, record.scan.ID, meter, stop)
+		s.report(watchCtx, record.scan, meter, stop)
 	}()
 	// What is stored is stored whole: the watch, which ends when the scan's row does, must not cut it short.
 	keep := func(_ context.Context, slice Slice) error {
@@ -214,7 +211,11 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 func (s *Service) position(ctx context.Context, v magpie.Scan) (at Position, expect int64, err error) {
 	var stored string
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		if stored, err = tx.ScanPosition(ctx, v.ID); err != nil || v.Kind != magpie.ScanHistory {
+		stored, err = tx.ScanPosition(ctx, v.ID)
+		if magpie.KindOf(err) == magpie.KindNotFound { // it has no row yet
+			err = nil
+		}
+		if err != nil || v.Kind != magpie.ScanHistory {
 			return err
 		}
 		expect, err = tx.LastHistoryBytes(ctx, v.RepoID)
@@ -232,8 +233,9 @@ func (s *Service) position(ctx context.Context, v magpie.Scan) (at Position, exp
 // errCanceled ends a scan whose row says that somebody canceled it.
 var errCanceled = errors.New("the scan was canceled")
 
-// report stores a scan's progress every second until ctx ends, and stops the scan if it was canceled meanwhile.
-func (s *Service) report(ctx context.Context, id magpie.ScanID, meter *Meter, stop context.CancelCauseFunc) {
+// report stores a scan's progress every second until ctx ends, and stops the scan if it was canceled meanwhile. A scan that
+// takes less than a second, as most scans of a push do, is seen when it has ended.
+func (s *Service) report(ctx context.Context, v magpie.Scan, meter *Meter, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -244,14 +246,17 @@ func (s *Service) report(ctx context.Context, id magpie.ScanID, meter *Meter, st
 		}
 		var wanted bool
 		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			wanted, err = tx.SetScanProgress(ctx, id, meter.Progress(), "")
+			if err := addScanOf(ctx, tx, v); err != nil {
+				return err
+			}
+			wanted, err = tx.SetScanProgress(ctx, v.ID, meter.Progress(), "")
 			return err
 		})
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.Log.Warn("storing the progress of a scan", "scan", id, "error", err)
+			s.Log.Warn("storing the progress of a scan", "scan", v.ID, "error", err)
 		case !wanted:
 			stop(errCanceled)
 			return

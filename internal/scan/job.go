@@ -64,5 +64,5 @@ func (s *Service) Register(e *queue.Engine) {
 
 // complete ends a job that has nothing to store.
 func complete[J magpie.Job](ctx context.Context, db *store.DB, run *queue.Run[J]) error {
-	return db.Write(ctx, func(tx *store.Tx) error { return run.Complete(ctx, tx.Native()) })
+	return db.WriteTogether(ctx, func(ctx context.Context, tx *store.Tx) error { return run.Complete(ctx, tx.Native()) })
 }

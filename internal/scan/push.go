@@ -117,10 +117,7 @@ func (s *Service) scanPush(ctx context.Context, a attempt, r remote) error {
 	if want.empty() {
 		return s.finish(ctx, record, a.complete)
 	}
-	if err := s.begin(ctx, record.scan); err != nil {
-		return err
-	}
-	record.begun = true
+	record.begun = true // its row is stored with its end, or after a second
 	return s.scan(ctx, r, want, record, a)
 }
 

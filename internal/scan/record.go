@@ -31,7 +31,7 @@ func completes[J magpie.Job](run *queue.Run[J]) completer {
 type record struct {
 	repo       magpie.Repo
 	scan       magpie.Scan
-	begun      bool // the scan has a row; a push scan with nothing to fetch has none
+	begun      bool // the scan has a row, or gets one when it is stored; a push scan with nothing to fetch has none
 	places     []Place
 	skipped    []string
 	progress   magpie.Progress
@@ -48,7 +48,11 @@ type record struct {
 // A scan that was canceled a moment before leaves nothing, nor does one whose repository was deselected.
 func (s *Service) finish(ctx context.Context, r record, complete completer) error {
 	now := time.Now()
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	write := s.DB.WriteTogether
+	if len(r.places) > fewPlaces {
+		write = s.writeAlone
+	}
+	err := write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if repo, err := tx.Repo(ctx, r.repo.ID); magpie.KindOf(err) == magpie.KindNotFound || err == nil && !repo.Monitored {
 			return endCanceled(ctx, tx, r, now, complete)
 		} else if err != nil {
@@ -98,6 +102,14 @@ func (s *Service) finish(ctx context.Context, r record, complete completer) erro
 	return nil
 }
 
+// fewPlaces is how many places at most a scan found whose end is stored together with other changes, which must not wait
+// for long.
+const fewPlaces = 20
+
+func (s *Service) writeAlone(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return fn(ctx, tx) })
+}
+
 // keepSlice stores what a slice of a scan brought, and where the next one begins, in one transaction. Tips and events wait
 // for the last slice. The error is errCanceled if there is to be no next one.
 func (s *Service) keepSlice(ctx context.Context, r record, next Position) error {
@@ -111,6 +123,9 @@ func (s *Service) keepSlice(ctx context.Context, r record, next Position) error 
 		case magpie.KindOf(err) == magpie.KindNotFound || err == nil && !repo.Monitored:
 			return errCanceled
 		case err != nil:
+			return err
+		}
+		if err := tx.AddScan(ctx, r.scan); err != nil { // if it has no row yet
 			return err
 		}
 		open, err := tx.SetScanPosition(ctx, r.scan.ID, string(position), next.Progress)
@@ -139,6 +154,11 @@ func endCanceled(ctx context.Context, tx *store.Tx, r record, now time.Time, com
 
 // endFinished ends the scan's row and reports whether it was still open.
 func endFinished(ctx context.Context, tx *store.Tx, r record, now time.Time) (bool, error) {
+	if r.begun {
+		if err := tx.AddScan(ctx, r.scan); err != nil { // if it has no row yet
+			return false, err
+		}
+	}
 	if _, err := tx.SetScanProgress(ctx, r.scan.ID, r.progress, ""); err != nil {
 		return false, err
 	}
@@ -264,7 +284,10 @@ func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last b
 	case magpie.KindInvalid, magpie.KindNotFound, magpie.KindForbidden, magpie.KindConflict, magpie.KindTooLarge:
 		final = true
 	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	err := s.DB.WriteTogether(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := addScanOf(ctx, tx, v); err != nil {
+			return err
+		}
 		if !final {
 			_, err := tx.SetScanProgress(ctx, v.ID, v.Progress, magpie.Explain(cause))
 			return err
@@ -284,10 +307,22 @@ func (s *Service) failed(ctx context.Context, v magpie.Scan, cause error, last b
 	return cause
 }
 
+// addScanOf gives a scan its row, if it has none and its repository is still there.
+func addScanOf(ctx context.Context, tx *store.Tx, v magpie.Scan) error {
+	_, err := tx.Repo(ctx, v.RepoID)
+	switch {
+	case magpie.KindOf(err) == magpie.KindNotFound:
+		return nil
+	case err != nil:
+		return err
+	}
+	return tx.AddScan(ctx, v)
+}
+
 // end ends a scan that was not carried out, and its job.
 func (s *Service) end(ctx context.Context, v magpie.Scan, state magpie.ScanState, why string, complete completer) error {
 	v.State, v.Error, v.EndedAt = state, why, time.Now()
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.WriteTogether(ctx, func(ctx context.Context, tx *store.Tx) error {
 		ended, err := tx.EndScan(ctx, v)
 		if err != nil {
 			return err

@@ -65,7 +65,7 @@ func New(opts Options) *Service {
 // Accept stores a signed event and the job that looks at what it announced, durably and together; of events that come
 // faster than they are looked at, several share a job. A replay of a request id is accepted and changes nothing. A repository that is not monitored gives KindNotFound.
 func (s *Service) Accept(ctx context.Context, repo magpie.RepoID, push magpie.Push) error {
-	return s.DB.WriteTogether(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.DB.WriteEvent(ctx, func(ctx context.Context, tx *store.Tx) error {
 		r, err := tx.Repo(ctx, repo)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-	_ "modernc.org/sqlite" // the SQLite driver of database/sql
 
 	"magpie"
 )
@@ -42,7 +42,8 @@ type DB struct {
 	pool *pgxpool.Pool
 
 	enqueuer Enqueuer
-	crowd    crowd // what WriteTogether has to do; on SQLite
+	order    order // of those who write to SQLite
+	metrics  metrics
 }
 
 // Open connects to the database at address, "sqlite:PATH" or "postgres://…", and brings its schema up to date. It
@@ -78,6 +79,10 @@ func (db *DB) Native() any {
 	return db.writer
 }
 
+// NativeReader returns the handle of SQLite's reading connections, for the job engine to look without waiting for the one
+// writer. It is nil on PostgreSQL.
+func (db *DB) NativeReader() *sql.DB { return db.reader }
+
 // Embedded reports whether the database is SQLite, which one process owns alone.
 func (db *DB) Embedded() bool { return db.pool == nil }
 
@@ -108,19 +113,20 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	writer, err := sql.Open("sqlite", file+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"+
+	writerConns, err := newPreparing(file + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	writer.SetMaxOpenConns(1)
-	reader, err := sql.Open("sqlite", file+"?mode=ro&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
+	readerConns, err := newPreparing(file + "?mode=ro&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s for reading: %w", path, err), writer.Close())
+		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
+	writer, reader := sql.OpenDB(writerConns), sql.OpenDB(readerConns)
+	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(8)
 	reader.SetMaxIdleConns(8) // each new connection reads the whole schema again
-	db := &DB{writer: writer, reader: reader}
+	db := &DB{writer: writer, reader: reader, metrics: newMetrics()}
 	if err := db.checkSQLite(ctx, path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -172,7 +178,7 @@ func openPostgres(ctx context.Context, address string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("connecting to PostgreSQL at %s: %w", config.ConnConfig.Host, err)
 	}
-	return &DB{pool: pool}, nil
+	return &DB{pool: pool, metrics: newMetrics()}, nil
 }
 
 // migrate applies the migrations that the database lacks. On PostgreSQL a session lock lets one of several starting
@@ -207,6 +213,14 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if db.pool != nil {
 		return db.writePostgres(ctx, fn)
 	}
+	came := time.Now()
+	if err := db.order.enter(ctx, db.writeGroup); err != nil {
+		return err
+	}
+	defer db.order.leave(db.writeGroup)
+	began := time.Now()
+	db.metrics.waited(writesAlone, began.Sub(came))
+	defer db.metrics.wrote(began)
 	return dbError(inSQLTx(ctx, db.writer, nil, func(native *sql.Tx) error {
 		return fn(&Tx{conn: sqlConn{native}, native: native, enqueuer: db.enqueuer})
 	}))

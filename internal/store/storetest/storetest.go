@@ -51,7 +51,7 @@ func Open(t testing.TB, address string, register func(*queue.Engine, *store.DB))
 			t.Error(err)
 		}
 	})
-	jobs := queue.New(queue.Options{Database: db.Native(), Instance: store.NewID[string](), Log: slog.New(slog.DiscardHandler)})
+	jobs := queue.New(queue.Options{Database: db.Native(), Reader: db.NativeReader(), Instance: store.NewID[string](), Log: slog.New(slog.DiscardHandler)})
 	if register != nil {
 		register(jobs, db)
 	}

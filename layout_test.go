@@ -70,9 +70,10 @@ var imports = map[string][]string{
 	"bench/perimeter":  {"internal/bitbucketsim"},
 
 	// support for tests and the demo
-	"internal/bitbucketsim":    nil,
-	"internal/git/gittest":     nil,
-	"internal/store/storetest": {"internal/store", "internal/queue"},
+	"internal/bitbucketsim":      nil,
+	"internal/detect/detecttest": nil,
+	"internal/git/gittest":       nil,
+	"internal/store/storetest":   {"internal/store", "internal/queue"},
 }
 
 // Names for groups of packages in the table above.

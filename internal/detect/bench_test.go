@@ -4,9 +4,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"magpie/internal/detect"
+	"magpie/internal/detect/detecttest"
 	"magpie/rules"
 )
 
@@ -70,5 +72,28 @@ func BenchmarkStart(b *testing.B) {
 		if _, err := detect.New(all, detect.Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkHostile measures lines without breaks that hold, over and over, what the engine looks at more closely.
+func BenchmarkHostile(b *testing.B) {
+	e := engine(b, detect.Options{})
+	s := e.NewScanner()
+	var literals []string
+	for _, r := range e.Rules() {
+		r.Anchors(func(text string, _ bool) { literals = append(literals, text) })
+	}
+	slices.Sort(literals)
+	for _, shape := range detecttest.Shapes(slices.Compact(literals)) {
+		text := shape.Text(1 << 20)
+		b.Run(shape.Name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Scan(text)
+			}
+			b.ReportMetric(float64(len(s.Scan(text))), "found")
+			b.ReportMetric(float64(len(s.Skipped())), "skipped")
+		})
 	}
 }

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"bytes"
-	"regexp"
 	"sync"
 
 	"magpie"
@@ -46,7 +45,7 @@ type Rule struct {
 	// Compiling expressions is most of the time that a catalogue takes to load, and most rules never meet their anchor,
 	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
 	compiling sync.Once
-	program   program
+	program   *program
 	secret    int    // index of the secret's group in the pattern, counted from the group around it
 	offset    int    // bytes between the start of a match and the anchor; -1 if not fixed
 	edge      bool   // the pattern begins at a word boundary
@@ -56,48 +55,46 @@ type Rule struct {
 	require   []class
 }
 
-// program is the compiled form of a rule's expressions.
+// program is what a rule's expressions come to, with what stands around them.
 type program struct {
-	ctx   *regexp.Regexp // the pattern after one byte of context, anchored where offset is fixed
-	head  *regexp.Regexp // the same at the very start of a file
-	value *regexp.Regexp
-	name  *regexp.Regexp // nil if any name will do
-	near  *regexp.Regexp // the value, and what may follow it outside of an assignment
+	ctx   expression // the pattern after one byte of context, anchored where offset is fixed
+	head  expression // the same at the very start of a file
+	value expression
+	name  expression // empty if any name will do
+	near  expression // the value, and what may follow it outside of an assignment
 }
 
 // compiled returns the rule's expressions, ready to run.
 func (r *Rule) compiled() *program {
 	r.compiling.Do(func() {
+		r.program = new(program)
 		if r.ByValue() {
-			r.program = r.compileValue()
+			r.program.setValue(r)
 		} else {
-			r.program = r.compilePattern()
+			r.program.setPattern(r)
 		}
 	})
-	return &r.program
+	return r.program
 }
 
-func (r *Rule) compilePattern() program {
+func (p *program) setPattern(r *Rule) {
 	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
 	begin := `\A`
 	if r.offset < 0 {
 		begin = ""
 	}
-	return program{
-		ctx:  regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
-		head: regexp.MustCompile(begin + `(` + r.Pattern + `)`),
-	}
+	p.ctx.text = begin + `(?s:.)(` + r.Pattern + `)`
+	p.head.text = begin + `(` + r.Pattern + `)`
 }
 
-func (r *Rule) compileValue() program {
-	p := program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
+func (p *program) setValue(r *Rule) {
+	p.value.text = `\A(?:` + r.Value + `)\z`
 	if r.Near > 0 {
-		p.near = regexp.MustCompile(`\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`)
+		p.near.text = `\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`
 	}
 	if r.Name != "" {
-		p.name = regexp.MustCompile(`(?i)` + r.Name)
+		p.name.text = `(?i)` + r.Name
 	}
-	return p
 }
 
 // Window is how many bytes before the start of an anchor and after its start a verdict may depend on.
@@ -154,11 +151,11 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 	}
 	p := r.compiled()
 	for from := 0; from <= at; {
-		re := p.head
+		re := &p.head
 		if from > 0 || !head {
-			re = p.ctx
+			re = &p.ctx
 		}
-		loc := re.FindSubmatchIndex(window[from:])
+		loc := re.find(window[from:])
 		if loc == nil || from+loc[0] > at {
 			return match, secret, false
 		}
@@ -194,14 +191,14 @@ func (r *Rule) mayBegin(window []byte, at int, head bool) bool {
 func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
 	start := at - r.offset
 	p := r.compiled()
-	re := p.head
+	re := &p.head
 	switch {
 	case start > 0:
-		re, start = p.ctx, start-1
+		re, start = &p.ctx, start-1
 	case start < 0 || !head:
 		return match, secret, false
 	}
-	loc := re.FindSubmatchIndex(window[start:])
+	loc := re.find(window[start:])
 	if loc == nil {
 		return match, secret, false
 	}
@@ -211,7 +208,7 @@ func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]
 // MatchValue reports whether name and value are what a rule by value looks for.
 func (r *Rule) MatchValue(name, value []byte) bool {
 	p := r.compiled()
-	return (p.name == nil || p.name.Match(name)) && p.value.Match(value)
+	return (p.name.text == "" || p.name.matches(name)) && p.value.matches(value)
 }
 
 // FindNear looks in text[from:to] for the start of a value that stands by itself, not as a part of a longer word, and that
@@ -227,7 +224,7 @@ func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) b
 			end++
 		}
 		if p > 0 && !isTokenByte(text[p-1]) && end-p >= r.shortest {
-			if loc := r.compiled().near.FindSubmatchIndex(text[p:]); loc != nil && accept(p, p+loc[3]) {
+			if loc := r.compiled().near.find(text[p:]); loc != nil && accept(p, p+loc[3]) {
 				return p, p + loc[3], true
 			}
 		}

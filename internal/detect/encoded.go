@@ -103,13 +103,14 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 // candidates returns what stands in a decoded text, overlaps settled.
 func (s *Scanner) candidates(t *Trace, text []byte, depth int, generic bool) []Match {
 	var found []Match
-	cost := 0
+	s.repeats.begin(len(s.e.lits))
+	spent := 0
 	for _, h := range s.scan(text, depth) {
-		if cost += s.e.lits[h.lit].cost; cost > mayCost(len(text)) {
+		v, _, ok := s.verdictWithin(text, h, generic, &spent)
+		if !ok {
 			t.skip(skippedDense)
-			break
 		}
-		v := s.verdict(text, h, generic)
+		t.passOver(s.gaps, h, v)
 		if v == nil {
 			continue
 		}

@@ -29,7 +29,10 @@ type Engine struct {
 	filter  *prefilter
 	lits    []literal
 	longest int // bytes of the longest literal
-	words   *lexicon
+	// before and after bound what the verdicts of all literals depend on.
+	before, after int
+
+	words *lexicon
 }
 
 // literal is an anchor, or its beginning, with the rules that have it.
@@ -41,7 +44,6 @@ type literal struct {
 	// before and after bound what a verdict may depend on: the bytes from so many before the literal's start to so many
 	// after it.
 	before, after int
-	cost          int // of a verdict, for the limit on what a text may cost
 	text          string
 	exact         bool
 	edges         edges
@@ -51,18 +53,12 @@ type literal struct {
 // the fewer bytes an occurrence has, the fewer bytes around a change have to be looked at again.
 const maxLiteral = 16
 
-// valueCost is what a verdict of rules by value counts, in bytes of windows.
-const valueCost = 96
-
 // add makes r one of the literal's rules.
 func (l *literal) add(r *rule.Rule) {
 	if slices.Contains(l.patterns, r) || slices.Contains(l.values, r) {
 		return
 	}
 	if r.ByValue() {
-		if len(l.values) == 0 {
-			l.cost += valueCost
-		}
 		l.last = (l.last || len(l.values) == 0) && r.Filters.Shape == "key"
 		l.values = append(l.values, r)
 		l.near = l.near || r.Near > 0
@@ -71,7 +67,6 @@ func (l *literal) add(r *rule.Rule) {
 	}
 	l.patterns = append(l.patterns, r)
 	l.before, l.after = max(l.before, r.Window.Before+1), max(l.after, r.Window.After+1)
-	l.cost += r.Window.Before + r.Window.After
 }
 
 // findEdges works out where the literal can't stand, whatever its rules say, by the characters next to it.
@@ -129,6 +124,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	for n := range e.lits {
 		l := &e.lits[n]
 		l.findEdges()
+		e.before, e.after = max(e.before, l.before), max(e.after, l.after)
 		e.filter.add(uint16(n), l.text, l.exact, l.edges)
 	}
 	e.filter.seal()

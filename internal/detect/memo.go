@@ -19,7 +19,7 @@ type memo struct {
 	used  int // slots that were empty when they were filled
 }
 
-// How many answers are kept: few at first, since most scanners see little, and at most 4 MiB of them.
+// How many answers are kept: few at first, since most scanners see little, and at most 6 MiB of them.
 const (
 	firstSlots = 1 << 8
 	mostSlots  = 1 << 18
@@ -28,6 +28,7 @@ const (
 type answer struct {
 	key   uint64 // 0 in an empty slot
 	match *Match // nil if the rule said no
+	work  int    // that it took to find out
 }
 
 func newMemo() *memo {
@@ -66,19 +67,19 @@ func bit(b bool) uint32 {
 }
 
 // get returns the answer to a question, if it is known.
-func (m *memo) get(key uint64) (found Match, ok, known bool) {
+func (m *memo) get(key uint64) (found Match, ok bool, work int, known bool) {
 	s := &m.slots[key%uint64(len(m.slots))]
 	if s.key != key {
-		return Match{}, false, false
+		return Match{}, false, 0, false
 	}
 	if s.match == nil {
-		return Match{}, false, true
+		return Match{}, false, s.work, true
 	}
-	return *s.match, true, true
+	return *s.match, true, s.work, true
 }
 
 // put keeps an answer.
-func (m *memo) put(key uint64, found Match, ok bool) {
+func (m *memo) put(key uint64, found Match, ok bool, work int) {
 	s := &m.slots[key%uint64(len(m.slots))]
 	if s.key == 0 {
 		if m.used++; m.used > len(m.slots)/2 && len(m.slots) < mostSlots {
@@ -86,7 +87,7 @@ func (m *memo) put(key uint64, found Match, ok bool) {
 			s = &m.slots[key%uint64(len(m.slots))]
 		}
 	}
-	s.key, s.match = key, nil
+	s.key, s.match, s.work = key, nil, work
 	if ok {
 		found.Secret = nil
 		s.match = &found

@@ -22,6 +22,10 @@ type Scanner struct {
 	decodable int            // bytes that may still be decoded of the encoded run at hand
 
 	hits      [maxDepth + 1][]hit // of the prefilter, for each depth of decoding
+	spare     []hit
+	gaps      []gap // of the text at hand
+	repeats   repeats
+	work      int // that the verdict at hand has taken so far
 	traced    []tracedHit         // of the trace in the making
 	stretches []Span              // of a derived text that have to be looked at
 }

@@ -188,14 +188,35 @@ func (r *Rule) mayBegin(window []byte, at int, head bool) bool {
 	return !r.edge || isWord(window[start-1]) != isWord(window[start])
 }
 
-func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
-	start := at - r.offset
+// Anchored reports whether each match begins at a place that is known from where the anchor stands.
+func (r *Rule) Anchored() bool { return r.offset >= 0 }
+
+// MayMatch reports whether Find, given the same, may find something. Only an anchored rule is asked so; it costs a look at
+// each byte of a match, or of what might have been one.
+func (r *Rule) MayMatch(window []byte, at int, head bool) bool {
+	re, start := r.anchoredAt(at, head)
+	if re == nil {
+		return false
+	}
+	ok, _ := re.ask(window[start:])
+	return ok
+}
+
+// anchoredAt returns the expression that a match has to match from start on, or nil if there can't be one.
+func (r *Rule) anchoredAt(at int, head bool) (re *expression, start int) {
 	p := r.compiled()
-	re := &p.head
-	switch {
+	switch start = at - r.offset; {
 	case start > 0:
-		re, start = &p.ctx, start-1
+		return &p.ctx, start - 1
 	case start < 0 || !head:
+		return nil, 0
+	}
+	return &p.head, 0
+}
+
+func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
+	re, start := r.anchoredAt(at, head)
+	if re == nil {
 		return match, secret, false
 	}
 	loc := re.find(window[start:])

@@ -24,8 +24,23 @@ type expression struct {
 
 // find returns where the expression and its groups match in text, nil if they don't.
 func (x *expression) find(text []byte) []int {
-	if ok, _ := x.ask(text); !ok {
+	a := x.automaton()
+	if !a.anchored {
+		if ok, _ := a.match(text); !ok {
+			return nil
+		}
+		return x.regexp().FindSubmatchIndex(text)
+	}
+	end := a.longest(text)
+	if end < 0 {
 		return nil
+	}
+	// The less text there is, the less package regexp has to do. A match that ends where the text was cut may do so only
+	// because it was.
+	if cut := end + utf8.UTFMax; cut < len(text) {
+		if loc := x.regexp().FindSubmatchIndex(text[:cut]); loc != nil && loc[1] <= end {
+			return loc
+		}
 	}
 	return x.regexp().FindSubmatchIndex(text)
 }
@@ -36,9 +51,11 @@ func (x *expression) matches(text []byte) bool {
 	return ok && (sure || x.regexp().Match(text))
 }
 
-func (x *expression) ask(text []byte) (ok, sure bool) {
+func (x *expression) ask(text []byte) (ok, sure bool) { return x.automaton().match(text) }
+
+func (x *expression) automaton() *automaton {
 	x.readying.Do(func() { x.gate = newAutomaton(x.text) })
-	return x.gate.match(text)
+	return x.gate
 }
 
 func (x *expression) regexp() *regexp.Regexp {
@@ -78,12 +95,14 @@ type state struct {
 	next []atomic.Pointer[state] // by class; the last is the end of the text
 	at   []uint32                // instructions, in order
 	last uint8                   // class of the character in front, or one of those below
+	// ended says that a match ends before the character in front.
+	ended bool
 }
 
 // The states that end a run.
 var (
 	failed = new(state)
-	passed = new(state)
+	passed = &state{ended: true}
 	unsure = new(state) // no room for another state
 )
 
@@ -102,7 +121,7 @@ func newAutomaton(expr string) *automaton {
 		marks: make([]uint32, len(prog.Inst)),
 	}
 	a.classify()
-	a.start = a.make([]uint32{uint32(prog.Start)}, a.beginning())
+	a.start = a.make([]uint32{uint32(prog.Start)}, a.beginning(), false)
 	return a
 }
 
@@ -189,29 +208,88 @@ func (a *automaton) match(text []byte) (ok, sure bool) {
 	sure = true
 	s := a.start
 	for i := 0; i < len(text); {
-		class := a.foreign()
-		if c := text[i]; c < utf8.RuneSelf {
-			class = a.classes[c]
-			i++
-		} else {
-			_, n := utf8.DecodeRune(text[i:])
-			i += n
-			sure = sure && !a.uneven
-		}
-		next := s.next[class].Load()
-		if next == nil {
-			next = a.step(s, class)
-		}
-		if next.next == nil {
-			return next != failed, sure && next == passed
+		class, n := a.read(text[i:])
+		sure = sure && !(a.uneven && class == a.foreign())
+		i += n
+		next := a.after(s, class)
+		if next.ended || next.next == nil {
+			return next != failed, sure && next != unsure
 		}
 		s = next
 	}
-	next := s.next[a.beginning()].Load()
-	if next == nil {
-		next = a.step(s, a.beginning())
+	next := a.after(s, a.beginning())
+	return next != failed, sure && next != unsure
+}
+
+// read returns the class of the first character of text and its length.
+func (a *automaton) read(text []byte) (class uint8, n int) {
+	if c := text[0]; c < utf8.RuneSelf {
+		return a.classes[c], 1
 	}
-	return next != failed, sure && next == passed
+	_, n = utf8.DecodeRune(text)
+	return a.foreign(), n
+}
+
+// after returns where a character of a class leads, or the end of the text.
+func (a *automaton) after(s *state, class uint8) *state {
+	if next := s.next[class].Load(); next != nil {
+		return next
+	}
+	return a.step(s, class)
+}
+
+// longest returns how many bytes of text the longest match of an anchored expression has, at most; -1 if there is none.
+func (a *automaton) longest(text []byte) int {
+	best := -1
+	s := a.start
+	for i := 0; i < len(text); {
+		class, n := a.read(text[i:])
+		s = a.after(s, class)
+		if s == unsure {
+			return len(text)
+		}
+		if s.ended {
+			best = i
+		}
+		if s.next == nil {
+			return best
+		}
+		i += n
+	}
+	if a.after(s, a.beginning()) != failed {
+		return len(text)
+	}
+	return best
+}
+
+// Sweep goes over a text with the windows of one rule, in the order of their places, so that what several windows have in
+// common is looked at once. The zero value is ready for any text.
+type Sweep struct {
+	state    *state // after text[from:to], in which there is no match; nil if nothing is known
+	from, to int
+}
+
+// match reports whether the expression may match in text[from:to].
+func (w *Sweep) match(a *automaton, text []byte, from, to int) bool {
+	s, i := w.state, w.to
+	if s == nil || from < w.from || from > w.to || to < w.to || !utf8.RuneStart(text[from]) {
+		s, i, w.from = a.start, from, from
+	}
+	w.state = nil
+	for i < to {
+		class, n := a.read(text[i:])
+		if i+n > to { // of the last character there is only a part
+			ok, _ := a.match(text[from:to])
+			return ok
+		}
+		s = a.after(s, class)
+		if s.ended || s.next == nil {
+			return s != failed
+		}
+		i += n
+	}
+	w.state, w.to = s, to
+	return a.after(s, a.beginning()) != failed
 }
 
 // step works out where a character of a class leads, or the end of the text.
@@ -226,6 +304,7 @@ func (a *automaton) step(s *state, class uint8) *state {
 func (a *automaton) follow(s *state, class uint8) *state {
 	edge := syntax.EmptyOpContext(a.runeOf(s.last), a.runeOf(class))
 	var at []uint32
+	ended := false
 	a.mark++
 	a.stack = append(a.stack[:0], s.at...)
 	for len(a.stack) > 0 {
@@ -237,7 +316,9 @@ func (a *automaton) follow(s *state, class uint8) *state {
 		a.marks[pc] = a.mark
 		switch inst := &a.prog.Inst[pc]; inst.Op {
 		case syntax.InstMatch:
-			return passed
+			if ended = true; !a.anchored {
+				return passed
+			}
 		case syntax.InstAlt, syntax.InstAltMatch:
 			a.stack = append(a.stack, inst.Out, inst.Arg)
 		case syntax.InstCapture, syntax.InstNop:
@@ -253,17 +334,17 @@ func (a *automaton) follow(s *state, class uint8) *state {
 			}
 		}
 	}
-	if class == a.beginning() {
-		return failed
-	}
-	if !a.anchored {
+	if !a.anchored && class != a.beginning() {
 		at = append(at, uint32(a.prog.Start))
 	}
-	if len(at) == 0 {
+	switch {
+	case len(at) == 0 && ended:
+		return passed
+	case len(at) == 0:
 		return failed
 	}
 	slices.Sort(at)
-	return a.make(slices.Compact(at), class)
+	return a.make(slices.Compact(at), class, ended)
 }
 
 func (a *automaton) takes(inst *syntax.Inst, class uint8) bool {
@@ -286,7 +367,7 @@ func (a *automaton) runeOf(class uint8) rune {
 
 // make returns the state of a set of instructions behind a character of the class. Of that only the kind counts by which
 // edges are known.
-func (a *automaton) make(at []uint32, class uint8) *state {
+func (a *automaton) make(at []uint32, class uint8, ended bool) *state {
 	last := class
 	if r := a.runeOf(class); r >= 0 && r != '\n' {
 		last = a.classes['-']
@@ -294,7 +375,10 @@ func (a *automaton) make(at []uint32, class uint8) *state {
 			last = a.classes['a']
 		}
 	}
-	key := []byte{last}
+	key := []byte{last, 0}
+	if ended {
+		key[1] = 1
+	}
 	for _, pc := range at {
 		key = binary.LittleEndian.AppendUint32(key, pc)
 	}
@@ -306,7 +390,7 @@ func (a *automaton) make(at []uint32, class uint8) *state {
 		a.room = 0
 		return unsure
 	}
-	s := &state{next: make([]atomic.Pointer[state], len(a.sample)+1), at: at, last: last}
+	s := &state{next: make([]atomic.Pointer[state], len(a.sample)+1), at: at, last: last, ended: ended}
 	a.states[string(key)] = s
 	return s
 }

@@ -3,6 +3,7 @@ package rule
 import (
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -21,15 +22,18 @@ func TestAutomatonAgrees(t *testing.T) {
 	yes, no := 0, 0
 	for _, expr := range expressions {
 		re, a := regexp.MustCompile(expr), newAutomaton(expr)
-		for range 2000 {
+		for n := range 2000 {
 			text := ""
-			for range rnd.IntN(9) {
+			for range rnd.IntN(9 + n%2*30) {
 				text += letters[rnd.IntN(len(letters))]
 			}
 			want := re.MatchString(text)
 			ok, sure := a.match([]byte(text))
 			if want && !ok || sure && want != ok {
 				t.Fatalf("seed %d: %q in %q: got %v, sure %v, but regexp says %v", seed, expr, text, ok, sure, want)
+			}
+			if found, loc := (&expression{text: expr}).find([]byte(text)), re.FindStringSubmatchIndex(text); !slices.Equal(found, loc) {
+				t.Fatalf("seed %d: %q in %q: found at %v, but regexp says %v", seed, expr, text, found, loc)
 			}
 			if sure && ok {
 				yes++
@@ -70,9 +74,47 @@ func FuzzAutomaton(f *testing.F) {
 		if err != nil || len(expr) > 200 || len(text) > 500 {
 			t.Skip()
 		}
+		if found, loc := (&expression{text: expr}).find(text), re.FindSubmatchIndex(text); !slices.Equal(found, loc) {
+			t.Errorf("%q in %q: found at %v, but regexp says %v", expr, text, found, loc)
+		}
 		want := re.Match(text)
 		if ok, sure := newAutomaton(expr).match(text); want && !ok || sure && want != ok {
 			t.Errorf("%q in %q: got %v, sure %v, but regexp says %v", expr, text, ok, sure, want)
 		}
 	})
+}
+
+// TestSweepMissesNothing goes over random texts with windows and compares with one look at each: a sweep may say yes to what
+// has no match, but not no to what has one.
+func TestSweepMissesNothing(t *testing.T) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	letters := []string{"a", "b", "c", "k", "x", "y", "0", "9", "_", "-", " ", "\n", "é", "\u212a", "\xff", "key", "ab01"}
+	yes, no := 0, 0
+	for _, expr := range []string{`(?s:.)(a[^b]{2,9}b)`, `(?s:.)(\bkey\b.{0,5}x)`, `(?s:.)([^a]{3}a)`, `(?s:.)(x(?:y|\z))`, `(?s:.)(b.?b$)`} {
+		a := newAutomaton(expr)
+		for range 300 {
+			text := []byte{}
+			for range 60 {
+				text = append(text, letters[rnd.IntN(len(letters))]...)
+			}
+			var w Sweep
+			for from := 0; from < len(text); from += 1 + rnd.IntN(9) {
+				to := min(len(text), from+1+rnd.IntN(25))
+				want, _ := a.match(text[from:to])
+				got := w.match(a, text, from, to)
+				if want && !got {
+					t.Fatalf("seed %d: %q in %q[%d:%d] was missed", seed, expr, text, from, to)
+				}
+				if got {
+					yes++
+				} else {
+					no++
+				}
+			}
+		}
+	}
+	if yes < 500 || no < 500 {
+		t.Errorf("only %d times yes and %d times no", yes, no)
+	}
 }

@@ -29,6 +29,7 @@ func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace 
 	}
 	t := &Trace{size: len(data)}
 	s.seams(base, data, copies)
+	s.repeats.begin(len(s.e.lits))
 	s.traced = s.traced[:0]
 	fresh := s.fresh(base, data, copies)
 	for _, c := range copies {

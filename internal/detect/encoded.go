@@ -43,8 +43,16 @@ func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 		s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
 		s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
 		// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
+		empty := s.memo.run(seg.Data, seg.Kind)
+		if !seg.Wide && s.memo.isEmpty(empty) {
+			return
+		}
+		skips := t.skips
 		found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
 		if len(found) == 0 {
+			if t.skips == skips {
+				s.memo.putEmpty(empty)
+			}
 			return
 		}
 		for i := range found {
@@ -104,9 +112,9 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 func (s *Scanner) candidates(t *Trace, text []byte, depth int, generic bool) []Match {
 	var found []Match
 	s.repeats.begin(len(s.e.lits))
-	spent := 0
+	left := &allowance{text: text}
 	for _, h := range s.scan(text, depth) {
-		v, _, ok := s.verdictWithin(text, h, generic, &spent)
+		v, _, ok := s.verdictWithin(text, h, generic, left)
 		if !ok {
 			t.skip(skippedDense)
 		}

@@ -17,6 +17,7 @@ type memo struct {
 	word  [8]byte
 	slots []answer
 	used  int // slots that were empty when they were filled
+	empty [emptyRuns]uint64
 }
 
 // How many answers are kept: few at first, since most scanners see little, and at most 6 MiB of them.
@@ -48,6 +49,20 @@ func (m *memo) assignment(r *rule.Rule, window []byte, a assignment) uint64 {
 		uint64(a.nameEnd-a.nameStart)<<12 | uint64(a.start-a.nameStart)<<24 | uint64(a.nameStart-a.pathStart)<<52
 	return m.sum(r, window[a.pathStart:a.end], form)
 }
+
+// run returns the key of the question whether there is nothing in a decoded run.
+func (m *memo) run(text []byte, kind string) uint64 {
+	return maphash.Bytes(m.seed, text) ^ uint64(len(kind))<<56 | 1<<63
+}
+
+// isEmpty reports whether it is known that there is nothing.
+func (m *memo) isEmpty(key uint64) bool { return m.empty[key%emptyRuns] == key }
+
+// putEmpty keeps that there is nothing.
+func (m *memo) putEmpty(key uint64) { m.empty[key%emptyRuns] = key }
+
+// emptyRuns is how many decoded runs without a match are kept.
+const emptyRuns = 1 << 10
 
 func (m *memo) sum(r *rule.Rule, text []byte, more uint64) uint64 {
 	h := &m.hash

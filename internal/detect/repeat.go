@@ -41,6 +41,14 @@ func (r *repeats) recall(text []byte, h hit, l *literal) (*sighting, bool) {
 	return s, r.same(text, h.pos-int(s.pos), h.pos-l.before, h.pos+l.after)
 }
 
+// near reports whether the literal stood a little before, too.
+func (r *repeats) near(h hit) bool {
+	s := &r.seen[h.lit]
+	return s.text == r.text && h.pos-int(s.pos) < nearRepeat
+}
+
+const nearRepeat = 4 << 10
+
 // note remembers what was made of a literal.
 func (r *repeats) note(h hit, v *verdict, work uint16) {
 	r.seen[h.lit] = sighting{r.text, int32(h.pos), work, v}

@@ -7,6 +7,7 @@ import (
 
 	"magpie/internal/decode"
 	"magpie/internal/decode/archive"
+	"magpie/internal/rule"
 )
 
 // Scanner scans for one goroutine; it holds buffers that are reused from scan to scan.
@@ -25,9 +26,11 @@ type Scanner struct {
 	spare     []hit
 	gaps      []gap // of the text at hand
 	repeats   repeats
-	work      int // that the verdict at hand has taken so far
-	traced    []tracedHit         // of the trace in the making
-	stretches []Span              // of a derived text that have to be looked at
+	sweeps    map[*rule.Rule]*sweep
+	work      int         // that the verdict at hand takes so far
+	saved     int         // of that, since a part of it has been done for another
+	traced    []tracedHit // of the trace in the making
+	stretches []Span      // of a derived text that have to be looked at
 }
 
 // Span is a range of bytes in a file, End exclusive.
@@ -37,7 +40,9 @@ type Span struct{ Start, End int }
 const maxDepth = 5
 
 // NewScanner returns a scanner for one goroutine.
-func (e *Engine) NewScanner() *Scanner { return &Scanner{e: e, memo: newMemo()} }
+func (e *Engine) NewScanner() *Scanner {
+	return &Scanner{e: e, memo: newMemo(), sweeps: map[*rule.Rule]*sweep{}}
+}
 
 // Scan finds the secrets in data, in the order of their places. The result is valid until the next call.
 func (s *Scanner) Scan(data []byte) []Match { return s.Matches(s.Trace(data), data) }

@@ -19,6 +19,7 @@ type Trace struct {
 	whole   bool
 	escapes bool     // the text may hold escapes, around which it is decoded
 	skipped []string // as Scanner.Skipped
+	skips   int      // how often something was left out
 }
 
 // tracedHit is a literal in a text.
@@ -68,9 +69,9 @@ func (s *Scanner) Trace(data []byte) *Trace {
 	hits := s.scan(data, 0)
 	s.traced = s.traced[:0]
 	s.repeats.begin(len(s.e.lits))
-	spent := 0
+	left := &allowance{text: data}
 	for _, h := range hits {
-		v, work, ok := s.verdictWithin(data, h, !binary, &spent)
+		v, work, ok := s.verdictWithin(data, h, !binary, left)
 		if !ok {
 			t.skip(skippedDense)
 			continue
@@ -106,6 +107,7 @@ func (t *Trace) dear() bool { return t.overrun }
 // what is left out here.
 func (t *Trace) skip(why string) {
 	t.whole = true
+	t.skips++
 	switch {
 	case slices.Contains(t.skipped, why):
 	case len(t.skipped) < maxReasons:

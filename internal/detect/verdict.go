@@ -21,10 +21,11 @@ type verdict struct {
 var unassigned = &verdict{before: nameBefore, after: nameAfter + gapLength + 16}
 
 // verdict asks the rules of the literal at h. It returns nil if none matches, which may then depend on the whole window
-// of the literal. It sets s.work to what that took.
+// of the literal. It sets s.work to what that takes, and s.saved to
+// how much less it took here.
 func (s *Scanner) verdict(text []byte, h hit, generic bool) *verdict {
 	l := &s.e.lits[h.lit]
-	s.work = 1
+	s.work, s.saved = 1+l.cold(), 0
 	var found []Match
 	for _, r := range l.patterns {
 		if r.Generic && !generic {
@@ -62,9 +63,12 @@ func (s *Scanner) try(r *rule.Rule, text []byte, h hit) (Match, bool) {
 	if !r.MayStart(window, at, head) {
 		return Match{}, false
 	}
-	if !r.Anchored() {
-		s.work += workUnanchored + len(window)/workBytes
-	} else if s.work += workAnchored; !r.MayMatch(window, at, head) {
+	if r.Anchored() {
+		s.work += workAnchored
+		if !r.MayMatch(window, at, head) {
+			return Match{}, false
+		}
+	} else if !s.maySweep(r, text, from, to, head) {
 		return Match{}, false
 	}
 	key := s.memo.window(r, window, at, head, to < len(text))

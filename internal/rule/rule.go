@@ -202,6 +202,15 @@ func (r *Rule) MayMatch(window []byte, at int, head bool) bool {
 	return ok
 }
 
+// MaySweep reports whether Find may find something in text[from:to]. It is for rules that are not anchored; the sweep is the
+// rule's own in this text. head says that the window starts where the file does.
+func (r *Rule) MaySweep(w *Sweep, text []byte, from, to int, head bool) bool {
+	if head {
+		return true
+	}
+	return w.match(r.compiled().ctx.automaton(), text, from, to)
+}
+
 // anchoredAt returns the expression that a match has to match from start on, or nil if there can't be one.
 func (r *Rule) anchoredAt(at int, head bool) (re *expression, start int) {
 	p := r.compiled()

@@ -39,31 +39,39 @@ const (
 func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 	d := &s.decoders[0]
 	d.Segments(data, from, to, func(seg decode.Segment) {
-		in := outer{kind: seg.Kind, place: seg.Place, start: seg.Start, end: seg.End}
-		s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
-		s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
-		// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
-		empty := s.memo.run(seg.Data, seg.Kind)
-		if !seg.Wide && s.memo.isEmpty(empty) {
+		if seg.Wide {
+			s.run(t, seg)
 			return
 		}
-		skips := t.skips
-		found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
-		if len(found) == 0 {
-			if t.skips == skips {
-				s.memo.putEmpty(empty)
-			}
+		// Most of what is encoded stands there more than once, and holds nothing.
+		key, skips, found := s.memo.run(seg.Data), t.skips, t.found
+		if s.memo.isEmpty(key) {
 			return
 		}
-		for i := range found {
-			found[i].move(-seg.Start)
+		if s.run(t, seg); t.found == found && t.skips == skips {
+			s.memo.putEmpty(key)
 		}
-		t.runs = append(t.runs, tracedRun{seg.Start, seg.End, found})
-		t.found++
 	})
 	if d.Skipped > 0 {
 		t.skip(skippedRun)
 	}
+}
+
+// run looks for secrets in one encoded run.
+func (s *Scanner) run(t *Trace, seg decode.Segment) {
+	in := outer{kind: seg.Kind, place: seg.Place, start: seg.Start, end: seg.End}
+	s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
+	s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
+	// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
+	found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
+	if len(found) == 0 {
+		return
+	}
+	for i := range found {
+		found[i].move(-seg.Start)
+	}
+	t.runs = append(t.runs, tracedRun{seg.Start, seg.End, found})
+	t.found++
 }
 
 const skippedNested = "text encoded many times over was not decoded to the end"

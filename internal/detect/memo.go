@@ -51,9 +51,7 @@ func (m *memo) assignment(r *rule.Rule, window []byte, a assignment) uint64 {
 }
 
 // run returns the key of the question whether there is nothing in a decoded run.
-func (m *memo) run(text []byte, kind string) uint64 {
-	return maphash.Bytes(m.seed, text) ^ uint64(len(kind))<<56 | 1<<63
-}
+func (m *memo) run(text []byte) uint64 { return maphash.Bytes(m.seed, text) | 1<<63 }
 
 // isEmpty reports whether it is known that there is nothing.
 func (m *memo) isEmpty(key uint64) bool { return m.empty[key%emptyRuns] == key }

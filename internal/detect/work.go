@@ -11,7 +11,7 @@ import (
 // nothing but what the verdict does, so that what is left out of a text is the same on every machine and in every run.
 const (
 	workName       = 10 // to read what stands around a name
-	workAnchored   = 6 // to ask an expression at a known place
+	workAnchored   = 6  // to ask an expression at a known place
 	workUnanchored = 10 // or anywhere in a window,
 	workBytes      = 6  // of which a unit reads so many bytes
 	workCold       = 30 // to ask a rule that is no longer near the processor

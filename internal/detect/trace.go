@@ -64,7 +64,14 @@ const skippedDense = "of a text with unusually many beginnings of secrets not al
 
 // Trace scans data whole.
 func (s *Scanner) Trace(data []byte) *Trace {
-	binary := isBinary(data)
+	t := s.trace(data, IsBinary(data), true)
+	t.hits = slices.Clone(t.hits)
+	return t
+}
+
+// trace is Trace for text of which it is known whether it is binary. Its hits are valid until the next scan. A container is
+// opened only at the head of a file.
+func (s *Scanner) trace(data []byte, binary, head bool) *Trace {
 	t := &Trace{size: len(data), whole: binary || bytes.IndexByte(data, 0) >= 0}
 	hits := s.scan(data, 0)
 	s.traced = s.traced[:0]
@@ -79,12 +86,14 @@ func (s *Scanner) Trace(data []byte) *Trace {
 		s.add(t, tracedHit{int32(h.pos), h.lit, work, v})
 		t.passOver(s.gaps, h, v)
 	}
-	t.hits = slices.Clone(s.traced)
+	t.hits = s.traced
 	if !s.e.opts.NoDecode {
 		s.decoders[0].NoEscapes = false
 		s.encoded(t, data, 0, len(data))
 		t.escapes = !s.decoders[0].NoEscapes
-		s.container(t, data)
+		if head {
+			s.container(t, data)
+		}
 		sortRuns(t.runs)
 	}
 	return t

@@ -65,14 +65,17 @@ var imports = map[string][]string{
 	"e2e":              {everything},
 	"e2e/bitbucket":    {everything},
 	"cmd/magpie":       {everything},
-	"bench/history":    {"rules", "internal/detect", "internal/git/pack", "internal/git/smarthttp", "internal/scan"},
+	"bench/measure":    nil,
+	"bench/detect":     {"bench/measure", "rules", "internal/rule", "internal/detect", "internal/detect/detecttest"},
+	"bench/history":    {"bench/measure", "rules", "internal/detect", "internal/git/pack", "internal/git/smarthttp", "internal/scan"},
 	"bench/deliveries": {"internal/bitbucketsim", "internal/store"},
 	"bench/perimeter":  {"internal/bitbucketsim"},
 
 	// support for tests and the demo
-	"internal/bitbucketsim":    nil,
-	"internal/git/gittest":     nil,
-	"internal/store/storetest": {"internal/store", "internal/queue"},
+	"internal/bitbucketsim":      nil,
+	"internal/detect/detecttest": nil,
+	"internal/git/gittest":       nil,
+	"internal/store/storetest":   {"internal/store", "internal/queue"},
 }
 
 // Names for groups of packages in the table above.

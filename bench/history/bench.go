@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"magpie/bench/measure"
 )
 
 // bench is one run of the benchmark.
@@ -62,8 +64,8 @@ func (b *bench) configureGit() error {
 
 // series is one program and all its runs on one repository.
 type series struct {
-	Name string    `json:"name"`
-	Runs []figures `json:"runs"`
+	Name string            `json:"name"`
+	Runs []measure.Figures `json:"runs"`
 	// Failure says why there are no more runs; empty if all went well. Absent is set where the program isn't on PATH.
 	Failure string `json:"failure,omitempty"`
 	absent  bool
@@ -162,7 +164,7 @@ func (b *bench) once(ctx context.Context, s *server, t target, one *series) {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		one.absent = true
-	case errors.Is(err, errTooLong):
+	case errors.Is(err, measure.ErrTooLong):
 		one.Failure = fmt.Sprintf("longer than %s", b.limit)
 	case err != nil:
 		one.Failure = err.Error()
@@ -171,7 +173,7 @@ func (b *bench) once(ctx context.Context, s *server, t target, one *series) {
 	}
 }
 
-func (b *bench) measure(ctx context.Context, s *server, t target, one *series) (f figures, err error) {
+func (b *bench) measure(ctx context.Context, s *server, t target, one *series) (f measure.Figures, err error) {
 	scratch, err := os.MkdirTemp(b.temp, "run-")
 	if err != nil {
 		return f, err
@@ -187,18 +189,18 @@ func (b *bench) measure(ctx context.Context, s *server, t target, one *series) (
 			return f, fmt.Errorf("preparing it: %w", err)
 		}
 	}
-	job := spec{args: args, dir: scratch, env: b.env, found: c.found, limit: b.limit, count: c.count}
+	job := measure.Process{Args: args, Dir: scratch, Env: b.env, Found: c.found, Limit: b.limit, Count: c.count}
 	if c.stdin != nil {
-		job.stdin = c.stdin(t)
+		job.Stdin = c.stdin(t)
 	}
 	if one.cores > 0 {
-		job.args = append(job.args[:len(job.args):len(job.args)], "-j", strconv.Itoa(one.cores))
-		job.env = append(job.env[:len(job.env):len(job.env)], "GOMAXPROCS="+strconv.Itoa(one.cores))
+		job.Args = append(job.Args[:len(job.Args):len(job.Args)], "-j", strconv.Itoa(one.cores))
+		job.Env = append(job.Env[:len(job.Env):len(job.Env)], "GOMAXPROCS="+strconv.Itoa(one.cores))
 	}
 	if c.name == magpieStream {
-		return s.share(func() (figures, error) { return execute(ctx, job) })
+		return s.share(func() (measure.Figures, error) { return measure.Run(ctx, job) })
 	}
-	return execute(ctx, job)
+	return measure.Run(ctx, job)
 }
 
 // series returns what the main table compares.
@@ -246,7 +248,7 @@ func (b *bench) versionOf(ctx context.Context, program string, args ...string) s
 	if err != nil {
 		return cmp.Or(built, "of unknown version")
 	}
-	return cmp.Or(built, shorten(versionLine.FindString(string(out))), "of unknown version")
+	return cmp.Or(built, measure.Shorten(versionLine.FindString(string(out))), "of unknown version")
 }
 
 // writeJSON writes the figures of every single run.

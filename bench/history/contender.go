@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"magpie/bench/measure"
 )
 
 // The sections of a report that are no contenders of the main table.
@@ -31,16 +33,9 @@ type contender struct {
 	// prepare, if there is one, runs before the clock starts.
 	prepare func(t target, scratch string) error
 	// count reads what a run printed; nil where there is nothing to count.
-	count func(stdout io.Reader) (tally, error)
+	count func(stdout io.Reader) (measure.Tally, error)
 	// found are the exit statuses, beside 0, that mean success.
 	found []int
-}
-
-// tally is what a scanner says it found.
-type tally struct {
-	Findings int `json:"findings"`
-	// Secrets counts different ones; -1 if the program does not tell.
-	Secrets int `json:"secrets"`
 }
 
 // names returns the names of all contenders and sections.
@@ -62,13 +57,13 @@ func ours(magpie string) []contender {
 	scan := []string{magpie, "scan", "--no-progress", "--format", "jsonl"}
 	return []contender{
 		{
-			name: magpieStream, count: countMagpie, found: []int{1},
+			name: magpieStream, count: measure.CountMagpie, found: []int{1},
 			command: func(t target, _ string) ([]string, error) {
 				return append(scan[:len(scan):len(scan)], "--ca-file", t.caFile, "--url", t.url), nil
 			},
 		},
 		{
-			name: magpieLocal, count: countMagpie, found: []int{1},
+			name: magpieLocal, count: measure.CountMagpie, found: []int{1},
 			command: func(t target, _ string) ([]string, error) { return append(scan[:len(scan):len(scan)], t.dir), nil },
 		},
 	}
@@ -77,16 +72,16 @@ func ours(magpie string) []contender {
 func peers() []contender {
 	report := []string{"git", "--no-banner", "--log-level", "error", "--exit-code", "0", "--report-format", "json", "--report-path", "-"}
 	return []contender{
-		{name: "gitleaks", peer: true, count: countGitleaks, command: onPath("gitleaks", func(t target, _ string) []string {
+		{name: "gitleaks", peer: true, count: measure.CountGitleaks, command: onPath("gitleaks", func(t target, _ string) []string {
 			return append(report[:len(report):len(report)], t.dir)
 		})},
-		{name: "betterleaks", peer: true, count: countGitleaks, command: onPath("betterleaks", func(t target, _ string) []string {
+		{name: "betterleaks", peer: true, count: measure.CountGitleaks, command: onPath("betterleaks", func(t target, _ string) []string {
 			return append(report[:len(report):len(report)], t.dir)
 		})},
-		{name: "titus", peer: true, count: countTitus, command: onPath("titus", func(t target, _ string) []string {
+		{name: "titus", peer: true, count: measure.CountTitus, command: onPath("titus", func(t target, _ string) []string {
 			return []string{"scan", "--git", "--output", ":memory:", "--format", "json", t.dir}
 		})},
-		{name: "trufflehog", peer: true, count: countTrufflehog, command: onPath("trufflehog", func(t target, _ string) []string {
+		{name: "trufflehog", peer: true, count: measure.CountTrufflehog, command: onPath("trufflehog", func(t target, _ string) []string {
 			args := []string{"git", "--no-verification", "--no-update", "--no-color", "--json"}
 			if t.bare {
 				args = append(args, "--bare")
@@ -96,7 +91,7 @@ func peers() []contender {
 		{name: "noseyparker", peer: true, command: onPath("noseyparker", func(t target, scratch string) []string {
 			return []string{"scan", "--datastore", filepath.Join(scratch, "datastore"), t.dir}
 		})},
-		{name: "kingfisher", peer: true, count: countLines, found: []int{200, 205}, command: onPath("kingfisher", func(t target, _ string) []string {
+		{name: "kingfisher", peer: true, count: measure.CountLines, found: []int{200, 205}, command: onPath("kingfisher", func(t target, _ string) []string {
 			return []string{"scan", "--no-validate", "--format", "jsonl", t.dir}
 		})},
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"magpie/bench/measure"
 	"magpie/internal/git/gittest"
 )
 
@@ -166,7 +167,7 @@ func TestACopyWithAbsentObjectsIsServedAndPacked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refs, err := quiet(t.Context(), append(b.env, "GIT_SSL_CAINFO="+s.caFile), nil, "ls-remote", s.url)
+	refs, err := measure.Git(t.Context(), append(b.env, "GIT_SSL_CAINFO="+s.caFile), nil, "ls-remote", s.url)
 	if err != nil || strings.Contains(string(refs), "refs/replace/") || !strings.Contains(string(refs), "refs/heads/line") {
 		t.Errorf("the server shows %q, %v; want all refs but replacements", refs, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"magpie"
+	"magpie/bench/measure"
 	"magpie/internal/detect"
 	"magpie/internal/git/pack"
 	"magpie/internal/git/smarthttp"
@@ -129,14 +130,14 @@ func receive(ctx context.Context, task pushTask) (*pack.Spooled, error) {
 
 // cpu returns the CPU time that this process spends while f runs.
 func cpu(f func() error) (time.Duration, error) {
-	before, err := used(syscall.RUSAGE_SELF)
+	before, err := measure.Used(syscall.RUSAGE_SELF)
 	if err != nil {
 		return 0, err
 	}
 	if err := f(); err != nil {
 		return 0, err
 	}
-	after, err := used(syscall.RUSAGE_SELF)
+	after, err := measure.Used(syscall.RUSAGE_SELF)
 	return after - before, err
 }
 
@@ -151,10 +152,10 @@ func (b *bench) pushOnce(ctx context.Context, s *server, p pushed) (pushFigures,
 	if err != nil {
 		return push, err
 	}
-	f, err := s.share(func() (figures, error) {
-		return execute(ctx, spec{
-			args: []string{self}, dir: b.temp, env: append(b.env[:len(b.env):len(b.env)], pushVariable+"="+string(task)), limit: b.limit,
-			count: func(r io.Reader) (tally, error) { return tally{}, json.NewDecoder(r).Decode(&push) },
+	f, err := s.share(func() (measure.Figures, error) {
+		return measure.Run(ctx, measure.Process{
+			Args: []string{self}, Dir: b.temp, Env: append(b.env[:len(b.env):len(b.env)], pushVariable+"="+string(task)), Limit: b.limit,
+			Count: func(r io.Reader) (measure.Tally, error) { return measure.Tally{}, json.NewDecoder(r).Decode(&push) },
 		})
 	})
 	push.Peak, push.Server = f.Peak, f.Server

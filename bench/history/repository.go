@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"magpie/bench/measure"
 )
 
 // target is a repository to be scanned, and what else the programs need.
@@ -46,7 +48,7 @@ func openTarget(ctx context.Context, dir string, env []string) (target, error) {
 	if t.dir, err = filepath.Abs(dir); err != nil {
 		return t, err
 	}
-	out, err := quiet(ctx, env, nil, "-C", t.dir, "rev-parse", "--absolute-git-dir", "--is-bare-repository", "--show-object-format")
+	out, err := measure.Git(ctx, env, nil, "-C", t.dir, "rev-parse", "--absolute-git-dir", "--is-bare-repository", "--show-object-format")
 	if err != nil {
 		return t, err
 	}
@@ -108,7 +110,7 @@ func (f *facts) count(r io.Reader) error {
 // makePack writes to a file what a server sends to somebody who has nothing and wants every ref, and returns its size.
 // Objects that the repository lacks are left out, as the server here leaves them out.
 func makePack(ctx context.Context, t target, file string, env []string) (size int64, err error) {
-	tips, err := quiet(ctx, env, nil, "-C", t.dir, "for-each-ref", "--format=%(objectname) %(refname)")
+	tips, err := measure.Git(ctx, env, nil, "-C", t.dir, "for-each-ref", "--format=%(objectname) %(refname)")
 	if err != nil {
 		return 0, err
 	}
@@ -122,7 +124,7 @@ func makePack(ctx context.Context, t target, file string, env []string) (size in
 	var errs bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, bytes.NewReader(servedTips(tips)), out, &errs
 	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("packing %s: %w: %s", t.dir, err, lastLine(errs.String()))
+		return 0, fmt.Errorf("packing %s: %w: %s", t.dir, err, measure.LastLine(errs.String()))
 	}
 	info, err := out.Stat()
 	if err != nil {
@@ -156,13 +158,13 @@ var errTooFewCommits = errors.New("the history is not longer than the push")
 // findPush takes the default branch, and the newest state of it, back along first parents, that lacks at least n of its
 // commits: what a merge brought counts, as it does in a push.
 func findPush(ctx context.Context, t target, n int, env []string) (pushed, error) {
-	out, err := quiet(ctx, env, nil, "-C", t.dir, "rev-list", "--first-parent", "HEAD")
+	out, err := measure.Git(ctx, env, nil, "-C", t.dir, "rev-list", "--first-parent", "HEAD")
 	if err != nil {
 		return pushed{}, err
 	}
 	line := strings.Fields(string(out))
 	behind := func(i int) (int, error) {
-		out, err := quiet(ctx, env, nil, "-C", t.dir, "rev-list", "--count", line[i]+"..HEAD")
+		out, err := measure.Git(ctx, env, nil, "-C", t.dir, "rev-list", "--count", line[i]+"..HEAD")
 		if err != nil {
 			return 0, err
 		}

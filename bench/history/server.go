@@ -20,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"magpie/bench/measure"
 )
 
 // server serves one repository over HTTPS by git's own http-backend, on a port of its own.
@@ -34,7 +36,7 @@ type server struct {
 // serve starts a server for the repository whose objects are in gitDir. The certificate, made for the occasion, is its
 // own authority and lies in a file in temp.
 func serve(ctx context.Context, gitDir, temp string, env []string) (*server, error) {
-	out, err := quiet(ctx, env, nil, "--exec-path")
+	out, err := measure.Git(ctx, env, nil, "--exec-path")
 	if err != nil {
 		return nil, err
 	}
@@ -80,19 +82,19 @@ func (s *server) close() error {
 
 // share runs f and returns how much CPU time the server and git under it used meanwhile, of what this process and its
 // children did: all but what f reports as the client's.
-func (s *server) share(f func() (figures, error)) (figures, error) {
+func (s *server) share(f func() (measure.Figures, error)) (measure.Figures, error) {
 	before, err := total()
 	if err != nil {
-		return figures{}, err
+		return measure.Figures{}, err
 	}
 	client, err := f()
 	s.serving.Wait()
 	if err != nil {
-		return figures{}, err
+		return measure.Figures{}, err
 	}
 	after, err := total()
 	if err != nil {
-		return figures{}, err
+		return measure.Figures{}, err
 	}
 	client.Server = max(0, after-before-client.CPU)
 	return client, nil
@@ -100,11 +102,11 @@ func (s *server) share(f func() (figures, error)) (figures, error) {
 
 // total is the CPU time of this process and all children that ended.
 func total() (time.Duration, error) {
-	self, err := used(syscall.RUSAGE_SELF)
+	self, err := measure.Used(syscall.RUSAGE_SELF)
 	if err != nil {
 		return 0, err
 	}
-	children, err := used(syscall.RUSAGE_CHILDREN)
+	children, err := measure.Used(syscall.RUSAGE_CHILDREN)
 	return self + children, err
 }
 

@@ -5,43 +5,24 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"magpie/bench/measure"
 )
 
-// number is what medians are taken of.
-type number interface {
-	~int | ~int64 | ~float64
-}
-
-// median returns the middle of what of gives for each; of an even number of them the mean of the middle two. It is 0 if
-// there are none.
-func median[T any, N number](all []T, of func(T) N) N {
-	values := make([]N, 0, len(all))
-	for _, v := range all {
-		values = append(values, of(v))
-	}
-	slices.Sort(values)
-	switch n := len(values); {
-	case n == 0:
-		return 0
-	case n%2 == 1:
-		return values[n/2]
-	default:
-		return values[n/2-1] + (values[n/2]-values[n/2-1])/2
-	}
-}
-
 func (s *series) cpu() time.Duration {
-	return median(s.Runs, func(f figures) time.Duration { return f.CPU })
+	return measure.Median(s.Runs, func(f measure.Figures) time.Duration { return f.CPU })
 }
 
 func (s *series) wall() time.Duration {
-	return median(s.Runs, func(f figures) time.Duration { return f.Wall })
+	return measure.Median(s.Runs, func(f measure.Figures) time.Duration { return f.Wall })
 }
 
-func (s *series) peak() int64 { return median(s.Runs, func(f figures) int64 { return f.Peak }) }
+func (s *series) peak() int64 {
+	return measure.Median(s.Runs, func(f measure.Figures) int64 { return f.Peak })
+}
 
 func (s *series) server() time.Duration {
-	return median(s.Runs, func(f figures) time.Duration { return f.Server })
+	return measure.Median(s.Runs, func(f measure.Figures) time.Duration { return f.Server })
 }
 
 // complete reports whether all runs went well, so that the series may be quoted.
@@ -49,7 +30,7 @@ func (s *series) complete() bool { return s.Failure == "" && !s.absent && len(s.
 
 // steady reports whether every run found the same.
 func (s *series) steady() bool {
-	return !slices.ContainsFunc(s.Runs, func(f figures) bool { return f.Found != nil && *f.Found != *s.Runs[0].Found })
+	return !slices.ContainsFunc(s.Runs, func(f measure.Figures) bool { return f.Found != nil && *f.Found != *s.Runs[0].Found })
 }
 
 // point is a size and what it cost.

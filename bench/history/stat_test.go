@@ -4,44 +4,27 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"magpie/bench/measure"
 )
 
-func TestMedian(t *testing.T) {
-	same := func(d time.Duration) time.Duration { return d }
-	tests := []struct {
-		name string
-		in   []time.Duration
-		want time.Duration
-	}{
-		{"none", nil, 0},
-		{"one", []time.Duration{7}, 7},
-		{"odd, unsorted", []time.Duration{9, 1, 5}, 5},
-		{"even", []time.Duration{8, 2, 100, 4}, 6},
-	}
-	for _, tt := range tests {
-		if got := median(tt.in, same); got != tt.want {
-			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
 func TestMediansOfASeriesAreEachOfTheirOwn(t *testing.T) {
-	s := series{Runs: []figures{{CPU: 3, Wall: 10, Peak: 5}, {CPU: 1, Wall: 30, Peak: 6}, {CPU: 2, Wall: 20, Peak: 1}}}
+	s := series{Runs: []measure.Figures{{CPU: 3, Wall: 10, Peak: 5}, {CPU: 1, Wall: 30, Peak: 6}, {CPU: 2, Wall: 20, Peak: 1}}}
 	if s.cpu() != 2 || s.wall() != 20 || s.peak() != 5 {
 		t.Errorf("got %d, %d, %d; want 2, 20, 5", s.cpu(), s.wall(), s.peak())
 	}
 }
 
 func TestSteady(t *testing.T) {
-	s := series{Runs: []figures{{Found: &tally{2, 1}}, {Found: &tally{2, 1}}}}
+	s := series{Runs: []measure.Figures{{Found: &measure.Tally{Findings: 2, Secrets: 1}}, {Found: &measure.Tally{Findings: 2, Secrets: 1}}}}
 	if !s.steady() {
 		t.Error("equal findings are not steady")
 	}
-	s.Runs = append(s.Runs, figures{Found: &tally{2, 2}})
+	s.Runs = append(s.Runs, measure.Figures{Found: &measure.Tally{Findings: 2, Secrets: 2}})
 	if s.steady() {
 		t.Error("different findings are steady")
 	}
-	if s = (series{Runs: []figures{{}, {}}}); !s.steady() {
+	if s = (series{Runs: []measure.Figures{{}, {}}}); !s.steady() {
 		t.Error("a program without findings is not steady")
 	}
 }
@@ -78,8 +61,10 @@ func TestPowers(t *testing.T) {
 }
 
 func TestGrowthIsOfCompleteSeriesBySize(t *testing.T) {
-	ok := func(name string, cpu time.Duration) *series { return &series{Name: name, Runs: []figures{{CPU: cpu}}} }
-	failed := &series{Name: "b", Runs: []figures{{CPU: 1}}, Failure: "longer than 1s"}
+	ok := func(name string, cpu time.Duration) *series {
+		return &series{Name: name, Runs: []measure.Figures{{CPU: cpu}}}
+	}
+	failed := &series{Name: "b", Runs: []measure.Figures{{CPU: 1}}, Failure: "longer than 1s"}
 	list := growths([]result{
 		{Facts: facts{Name: "large", Blobs: 200}, Series: []*series{ok("a", 20), failed}},
 		{Facts: facts{Name: "small", Blobs: 100}, Series: []*series{ok("a", 10), ok("b", 1)}},

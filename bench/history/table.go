@@ -13,49 +13,29 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"magpie/bench/measure"
 )
 
 // printMachine says on what the figures were made, for they mean nothing elsewhere.
 func (b *bench) printMachine(ctx context.Context, w io.Writer) error {
-	fmt.Fprintf(w, "%d cores, %s/%s%s; %s; magpie %s\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, processor(),
+	fmt.Fprintf(w, "%d cores, %s/%s%s; %s; magpie %s\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, measure.Processor(),
 		b.versionOf(ctx, "git", "--version"), strings.TrimPrefix(b.versionOf(ctx, b.magpie, "version"), "magpie "))
 	for _, c := range peers() {
 		if path, err := exec.LookPath(c.name); err == nil && b.peers && b.wants(c.name) {
-			fmt.Fprintf(w, "%s: %s\n", c.name, b.versionOf(ctx, path, versionArgs(c.name)...))
+			fmt.Fprintf(w, "%s: %s\n", c.name, b.versionOf(ctx, path, measure.VersionArgs(c.name)...))
 		}
 	}
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		fmt.Fprintf(w, "load of the machine before: %s\n", strings.Join(strings.Fields(string(load))[:3], " "))
 	}
-	floor, err := execute(ctx, spec{args: []string{"git", "--version"}, env: b.env, limit: b.limit, dir: b.temp})
+	floor, err := measure.Run(ctx, measure.Process{Args: []string{"git", "--version"}, Env: b.env, Limit: b.limit, Dir: b.temp})
 	if err != nil {
 		return fmt.Errorf("running git: %w", err)
 	}
 	// A process inherits the memory of the one that started it for as long as it takes to start.
 	_, err = fmt.Fprintf(w, "peaks below %.0f MB can't be told apart\n", float64(floor.Peak)/1e6)
 	return err
-}
-
-// versionArgs is how a peer is asked for its version.
-func versionArgs(peer string) []string {
-	if slices.Contains([]string{"gitleaks", "betterleaks", "titus"}, peer) {
-		return []string{"version"}
-	}
-	return []string{"--version"}
-}
-
-// processor names the processor where Linux tells.
-func processor() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return ", " + shorten(strings.TrimSpace(value))
-		}
-	}
-	return ""
 }
 
 // name prints what a line is about, so that it begins at the left although figures end at the right.
@@ -109,7 +89,7 @@ func printNotes(w io.Writer, r result) {
 		case s.absent:
 			absent = append(absent, s.Name)
 		case s.Failure != "":
-			fmt.Fprintf(w, "  %s: %s\n", s.Name, shorten(s.Failure))
+			fmt.Fprintf(w, "  %s: %s\n", s.Name, measure.Shorten(s.Failure))
 		case !s.steady():
 			fmt.Fprintf(w, "  %s: not every run found the same\n", s.Name)
 		}
@@ -142,20 +122,20 @@ func printScaling(w io.Writer, all []*series) error {
 func printPush(w io.Writer, r result) error {
 	switch {
 	case r.PushFailure != "":
-		_, err := fmt.Fprintf(w, "push: %s\n", shorten(r.PushFailure))
+		_, err := fmt.Fprintf(w, "push: %s\n", measure.Shorten(r.PushFailure))
 		return err
 	case len(r.Pushes) == 0:
 		return nil
 	}
 	first := r.Pushes[0]
 	fmt.Fprintf(w, "push of %d commits: %d objects, %.2f MB, %d findings in commits; the server, not counted: %s CPU s\n", r.Pushed.Commits,
-		first.Objects, float64(first.Pack)/1e6, first.Findings, seconds(median(r.Pushes, func(p pushFigures) time.Duration { return p.Server })))
+		first.Objects, float64(first.Pack)/1e6, first.Findings, seconds(measure.Median(r.Pushes, func(p pushFigures) time.Duration { return p.Server })))
 	table := newTable(w)
 	fmt.Fprintln(table, name("push")+"\tCPU s\twall s\tpeak MB\t")
-	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("asking and receiving"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Receive })))
-	fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t\n", name("after the pack is here"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Examine })),
-		fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Wall })), float64(median(r.Pushes, func(p pushFigures) int64 { return p.Peak }))/1e6)
-	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("the same once more"), fine(median(r.Pushes, func(p pushFigures) time.Duration { return p.Again })))
+	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("asking and receiving"), fine(measure.Median(r.Pushes, func(p pushFigures) time.Duration { return p.Receive })))
+	fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t\n", name("after the pack is here"), fine(measure.Median(r.Pushes, func(p pushFigures) time.Duration { return p.Examine })),
+		fine(measure.Median(r.Pushes, func(p pushFigures) time.Duration { return p.Wall })), float64(measure.Median(r.Pushes, func(p pushFigures) int64 { return p.Peak }))/1e6)
+	fmt.Fprintf(table, "%s\t%s\t-\t-\t\n", name("the same once more"), fine(measure.Median(r.Pushes, func(p pushFigures) time.Duration { return p.Again })))
 	return table.Flush()
 }
 

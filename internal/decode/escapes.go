@@ -16,6 +16,9 @@ type Escapes struct {
 // maxListed is how many escapes of a text are listed.
 const maxListed = 1 << 12
 
+// Unlisted is of any text: its escapes are looked for where they matter.
+var Unlisted = &Escapes{arrays: true, many: true}
+
 func (e *Escapes) reset() { e.at, e.arrays, e.many = e.at[:0], false, false }
 
 // add notes an escape behind all others.

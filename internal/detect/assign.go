@@ -218,7 +218,7 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		p++
 	}
 	closed := p > 0 && (b[p-1] == '"' || b[p-1] == '\'')
-	if hasAny(b[p:limit], "[]") { // of a declared array
+	if p < limit && b[p] == '[' && hasAny(b[p:limit], "[]") { // of a declared array
 		p += 2
 	}
 	q := skipBlanks(b, p, limit)
@@ -226,17 +226,13 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		return 0, 0
 	}
 	rest := b[q:limit]
-	switch c := rest[0]; {
-	case hasAny(rest, "===", "!=="):
-		return q + 3, '?'
-	case hasAny(rest, "==", "!="):
-		return q + 2, '?'
-	case hasAny(rest, ":::="):
-		return q + 4, '='
-	case hasAny(rest, "||=", "??=", "::=", "<<-"):
-		return q + 3, '='
-	case hasAny(rest, ":=", "=>", "->", "?=", "+=", ".=", "::", "<-"):
-		return q + 2, '='
+	c := rest[0]
+	if strings.IndexByte("=!:|?<-+.", c) >= 0 {
+		if n, op := longOperator(rest); n > 0 {
+			return q + n, op
+		}
+	}
+	switch {
 	case c == '=':
 		return q + 1, '='
 	case c == ':' || c == '?' && len(rest) > 1 && rest[1] == ':':
@@ -262,6 +258,23 @@ func readOperator(b []byte, nameStart, nameEnd int) (int, byte) {
 		return q, ' '
 	case q > p && p == nameEnd:
 		return typedName(b, q, limit)
+	}
+	return 0, 0
+}
+
+// longOperator returns the length of an operator of several signs, and which one it is; 0 if there is none.
+func longOperator(b []byte) (int, byte) {
+	switch {
+	case hasAny(b, "===", "!=="):
+		return 3, '?'
+	case hasAny(b, "==", "!="):
+		return 2, '?'
+	case hasAny(b, ":::="):
+		return 4, '='
+	case hasAny(b, "||=", "??=", "::=", "<<-"):
+		return 3, '='
+	case hasAny(b, ":=", "=>", "->", "?=", "+=", ".=", "::", "<-"):
+		return 2, '='
 	}
 	return 0, 0
 }

@@ -4,9 +4,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"magpie/internal/detect"
+	"magpie/internal/detect/detecttest"
 	"magpie/rules"
 )
 
@@ -60,6 +64,16 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
+// cpu returns the CPU time of this process so far, which tells more than the clock on a machine that does other work.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkStart measures parsing all rules and building the engine.
 func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
@@ -70,5 +84,31 @@ func BenchmarkStart(b *testing.B) {
 		if _, err := detect.New(all, detect.Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkHostile measures lines without breaks that hold, over and over, what the engine looks at more closely.
+func BenchmarkHostile(b *testing.B) {
+	e := engine(b, detect.Options{})
+	s := e.NewScanner()
+	var literals []string
+	for _, r := range e.Rules() {
+		r.Anchors(func(text string, _ bool) { literals = append(literals, text) })
+	}
+	slices.Sort(literals)
+	for _, shape := range detecttest.Shapes(slices.Compact(literals)) {
+		text := shape.Text(1 << 20)
+		b.Run(shape.Name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			s.Scan(text) // compiles what it needs
+			before := cpu(b)
+			for b.Loop() {
+				s.Scan(text)
+			}
+			b.ReportMetric(float64(b.N*len(text))/float64((cpu(b)-before).Microseconds()), "cpuMB/s")
+			b.ReportMetric(float64(len(s.Scan(text))), "found")
+			b.ReportMetric(float64(len(s.Skipped())), "skipped")
+		})
 	}
 }

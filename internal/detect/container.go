@@ -50,7 +50,7 @@ func (s *Scanner) members(t *Trace, kind string, data []byte, depth int, o outer
 			in.place = func(start, end int) (int, int) { return o.place(m.Start+start, m.Start+end) }
 		}
 		s.decodable = decodeFactor*len(m.Data) + decodeFloor
-		found = s.decoded(t, m.Data, depth+1, in, !m.Markup && !isBinary(m.Data), found)
+		found = s.decoded(t, m.Data, depth+1, in, !m.Markup && !IsBinary(m.Data), found)
 	}, func(why string) { t.skip(prefix + why) })
 	s.decodable = decodable
 	return found

@@ -29,6 +29,7 @@ func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace 
 	}
 	t := &Trace{size: len(data)}
 	s.seams(base, data, copies)
+	s.repeats.begin(len(s.e.lits))
 	s.traced = s.traced[:0]
 	fresh := s.fresh(base, data, copies)
 	for _, c := range copies {
@@ -37,7 +38,7 @@ func (s *Scanner) Derive(base *Trace, data []byte, copies []magpie.Copy) *Trace 
 	for _, h := range fresh {
 		s.judgeHit(t, data, h)
 	}
-	if t.dear() {
+	if t.dear() || s.repeatsItself(s.traced, data) {
 		return s.Trace(data)
 	}
 	t.hits = slices.Clone(s.traced)
@@ -127,7 +128,7 @@ func (s *Scanner) inherit(t, base *Trace, data []byte, c magpie.Copy, fresh []hi
 			fresh = fresh[1:]
 		}
 		if s.keeps(b, base.size, pos, len(data), c) {
-			s.add(t, tracedHit{int32(pos), b.lit, b.verdict})
+			s.add(t, tracedHit{int32(pos), b.lit, b.work, b.verdict})
 		} else {
 			s.judgeHit(t, data, hit{pos, b.lit, uint16(n)})
 		}
@@ -154,7 +155,8 @@ func (l *literal) within(c magpie.Copy, pos, baseSize, size int) bool {
 // judgeHit adds a literal whose verdict has to be found.
 func (s *Scanner) judgeHit(t *Trace, data []byte, h hit) {
 	if !t.dear() {
-		s.add(t, tracedHit{int32(h.pos), h.lit, s.verdict(data, h, true)})
+		v := s.verdict(data, h, true)
+		s.add(t, tracedHit{int32(h.pos), h.lit, clampWork(s.work), v})
 	}
 }
 

@@ -39,23 +39,39 @@ const (
 func (s *Scanner) encoded(t *Trace, data []byte, from, to int) {
 	d := &s.decoders[0]
 	d.Segments(data, from, to, func(seg decode.Segment) {
-		in := outer{kind: seg.Kind, place: seg.Place, start: seg.Start, end: seg.End}
-		s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
-		s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
-		// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
-		found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
-		if len(found) == 0 {
+		if seg.Wide {
+			s.run(t, seg)
 			return
 		}
-		for i := range found {
-			found[i].move(-seg.Start)
+		// Most of what is encoded stands there more than once, and holds nothing.
+		key, skips, found := s.memo.run(seg.Data), t.skips, t.found
+		if s.memo.isEmpty(key) {
+			return
 		}
-		t.runs = append(t.runs, tracedRun{seg.Start, seg.End, found})
-		t.found++
+		if s.run(t, seg); t.found == found && t.skips == skips {
+			s.memo.putEmpty(key)
+		}
 	})
 	if d.Skipped > 0 {
 		t.skip(skippedRun)
 	}
+}
+
+// run looks for secrets in one encoded run.
+func (s *Scanner) run(t *Trace, seg decode.Segment) {
+	in := outer{kind: seg.Kind, place: seg.Place, start: seg.Start, end: seg.End}
+	s.decodable = decodeFactor*(seg.End-seg.Start) + decodeFloor
+	s.budget = archive.Budget{Bytes: packedFactor*int64(seg.End-seg.Start) + packedFloor, Members: packedMembers}
+	// Text in UTF-16 is text; whatever else is encoded is not what people write assignments in.
+	found := s.decoded(t, seg.Data, 1, in, seg.Wide, nil)
+	if len(found) == 0 {
+		return
+	}
+	for i := range found {
+		found[i].move(-seg.Start)
+	}
+	t.runs = append(t.runs, tracedRun{seg.Start, seg.End, found})
+	t.found++
 }
 
 const skippedNested = "text encoded many times over was not decoded to the end"
@@ -102,13 +118,14 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 // candidates returns what stands in a decoded text, overlaps settled.
 func (s *Scanner) candidates(t *Trace, text []byte, depth int, generic bool) []Match {
 	var found []Match
-	cost := 0
+	s.repeats.begin(len(s.e.lits))
+	left := &allowance{text: text}
 	for _, h := range s.scan(text, depth) {
-		if cost += s.e.lits[h.lit].cost; cost > mayCost(len(text)) {
+		v, _, ok := s.verdictWithin(text, h, generic, left)
+		if !ok {
 			t.skip(skippedDense)
-			break
 		}
-		v := s.verdict(text, h, generic)
+		t.passOver(s.gaps, h, v)
 		if v == nil {
 			continue
 		}

@@ -29,7 +29,10 @@ type Engine struct {
 	filter  *prefilter
 	lits    []literal
 	longest int // bytes of the longest literal, with its tail and what its edges look at
-	words   *lexicon
+	// before and after bound what the verdicts of all literals depend on.
+	before, after int
+
+	words *lexicon
 }
 
 // literal is an anchor, or its beginning, with the rules that have it.
@@ -41,7 +44,6 @@ type literal struct {
 	// before and after bound what a verdict may depend on: the bytes from so many before the literal's start to so many
 	// after it.
 	before, after int
-	cost          int // of a verdict, for the limit on what a text may cost
 	text          string
 	exact         bool
 	edges         edges
@@ -58,9 +60,6 @@ type anchored struct {
 // the fewer bytes an occurrence has, the fewer bytes around a change have to be looked at again.
 const maxLiteral = rule.MaxAnchored
 
-// valueCost is what a verdict of rules by value counts, in bytes of windows.
-const valueCost = 96
-
 // add makes r, in whose matches tail follows the literal, one of the literal's rules.
 func (l *literal) add(r *rule.Rule, tail rule.Tail) {
 	if slices.Contains(l.values, r) {
@@ -71,9 +70,6 @@ func (l *literal) add(r *rule.Rule, tail rule.Tail) {
 		return
 	}
 	if r.ByValue() {
-		if len(l.values) == 0 {
-			l.cost += valueCost
-		}
 		l.last = (l.last || len(l.values) == 0) && r.Filters.Shape == "key"
 		l.values = append(l.values, r)
 		l.near = l.near || r.Near > 0
@@ -82,7 +78,6 @@ func (l *literal) add(r *rule.Rule, tail rule.Tail) {
 	}
 	l.patterns = append(l.patterns, anchored{r, tail})
 	l.before, l.after = max(l.before, r.Window.Before+1), max(l.after, r.Window.After+1)
-	l.cost += r.Window.Before + r.Window.After
 }
 
 // findEdges works out where the literal can't stand, whatever its rules say, by the characters next to it.
@@ -167,6 +162,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 		l.findEdges()
 		l.findTail()
 		e.longest = max(e.longest, l.extent())
+		e.before, e.after = max(e.before, l.before), max(e.after, l.after)
 		e.filter.add(uint16(n), l)
 	}
 	e.filter.seal()

@@ -3,6 +3,8 @@ package detect
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -188,15 +190,22 @@ func (t traits) asKey(path []byte) (magpie.Confidence, string, bool) {
 }
 
 // cipherName reports whether a path says that a key is one of a cipher or signature.
-func cipherName(path []byte) bool {
-	low := bytes.ToLower(path)
-	for _, w := range []string{"aes", "des", "rc4", "cipher", "crypt", "secret", "hmac", "jwt", "sign", "shared"} {
-		if bytes.Contains(low, []byte(w)) {
-			return true
-		}
-	}
-	return false
-}
+func cipherName(path []byte) bool { return nameWords().in(path)&cipherWord != 0 }
+
+// The sets of nameWords.
+const (
+	cipherWord = 1 << iota
+	publicWord
+	digestWord
+)
+
+// nameWords are the parts of names that say what kind of thing is meant.
+var nameWords = sync.OnceValue(func() *phrases {
+	return newPhrases(true,
+		[]string{"aes", "des", "rc4", "cipher", "crypt", "secret", "hmac", "jwt", "sign", "shared"},
+		[]string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf", "authenticity", "antiforgery", "requestverification"},
+		[]string{"sha1", "sha2", "sha3", "sha5", "sha_", "sha-", "md5", "hash", "digest", "checksum", "fingerprint", "thumbprint", "integrity", "etag"})
+})
 
 // asRandom judges a value that is called a key, token or secret: those are made by machines and look it.
 func (t traits) asRandom() (magpie.Confidence, string, bool) {
@@ -269,24 +278,22 @@ func lastWord(name []byte) string {
 	return string(bytes.ToLower(name[start:end]))
 }
 
-func publicName(name []byte) bool {
-	low := bytes.ToLower(name)
-	for _, w := range []string{"public", "pubkey", "foreign", "primary_key", "primarykey", "keyboard", "hotkey", "monkey", "cachekey", "cache_key", "websocket", "csrf", "xsrf", "authenticity", "antiforgery", "requestverification"} {
-		if bytes.Contains(low, []byte(w)) {
-			return true
-		}
-	}
-	return false
-}
+func publicName(name []byte) bool { return nameWords().in(name)&publicWord != 0 }
 
 // echoes reports whether a value only repeats its name, as in password: "userPassword".
 func (l *lexicon) echoes(name, v []byte) bool {
-	low, val := bytes.ToLower(name), bytes.ToLower(v)
-	if len(v) >= 5 && bytes.Contains(low, val) {
-		return true
-	}
-	for _, w := range []string{"passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "credential"} {
-		if bytes.Contains(val, []byte(w)) && len(v) < 40 {
+	return len(v) >= 5 && containsFold(name, v) || len(v) < 40 && secretNames().in(v) != 0
+}
+
+// secretNames are parts of the names of secrets.
+var secretNames = sync.OnceValue(func() *phrases {
+	return newPhrases(true, []string{"passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "credential"})
+})
+
+// containsFold reports whether word stands in text, whatever the case of letters of ASCII.
+func containsFold(text, word []byte) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if bytes.EqualFold(text[i:i+len(word)], word) {
 			return true
 		}
 	}
@@ -296,20 +303,25 @@ func (l *lexicon) echoes(name, v []byte) bool {
 // isReference reports whether v points to something rather than being it: an address, a path, a file, an expression.
 func isReference(v []byte) bool {
 	switch {
-	case bytes.Contains(v, []byte("://")), v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
+	case referenceSigns().in(v) != 0, v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
 		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
 	case isCall(v):
 		return true
 	case isHashed(v), isPublicKey(v):
 		return true
-	case bytes.Contains(v, []byte("->")), bytes.Contains(v, []byte("::")), bytes.Contains(v, []byte("&&")), bytes.Contains(v, []byte("|")) && len(v) < 8, bytes.Contains(v, []byte(`\n`)), bytes.Contains(v, []byte(`\u`)), bytes.Contains(v, []byte(`\x`)):
+	case len(v) < 8 && bytes.IndexByte(v, '|') >= 0:
 		return true
 	case v[0] == '[' || v[0] == '{' || v[0] == '<' || v[0] == '(' || v[0] == ')' || v[0] == '\\' || v[0] == '*' && len(v) < 12 || v[0] == '&' || v[0] == '=' || v[0] == ',' || v[0] == ':':
 		return true
 	}
 	return isDotted(v) || hasExtension(v) || isMail(v) || isConstant(v) || bytes.HasSuffix(v, []byte("_request"))
 }
+
+// referenceSigns stand in addresses, expressions and escaped text.
+var referenceSigns = sync.OnceValue(func() *phrases {
+	return newPhrases(false, []string{"://", "->", "::", "&&", `\n`, `\u`, `\x`})
+})
 
 // isCall reports whether v holds a call such as load(name).
 func isCall(v []byte) bool {
@@ -319,6 +331,9 @@ func isCall(v []byte) bool {
 
 // isPublicKey reports whether v is the beginning of a public key in base64: of SSH, or of DER with the algorithm first.
 func isPublicKey(v []byte) bool {
+	if v[0] != 'A' && v[0] != 'M' {
+		return false
+	}
 	for _, p := range []string{"AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNh", "MFkwEwYH", "MHYwEAYH", "MIIBIjANBgkqhki", "MIICIjANBgkqhki", "MIGfMA0GCSqGSIb3DQEBA", "MCowBQYDK2V"} {
 		if len(v) > len(p) && string(v[:len(p)]) == p {
 			return true
@@ -329,6 +344,9 @@ func isPublicKey(v []byte) bool {
 
 // isHashed reports whether v is a password's hash as crypt, LDAP and web frameworks write them. Of it nobody can log in.
 func isHashed(v []byte) bool {
+	if strings.IndexByte("${pbsmSM", v[0]) < 0 {
+		return false
+	}
 	for _, p := range hashes {
 		if len(v) > len(p)+8 && string(v[:len(p)]) == p {
 			return true
@@ -345,13 +363,7 @@ var hashes = []string{
 
 // hashName reports whether a name says that it means a digest.
 func hashName(name []byte) bool {
-	low := bytes.ToLower(name)
-	for _, w := range []string{"sha1", "sha2", "sha3", "sha5", "sha_", "sha-", "md5", "hash", "digest", "checksum", "fingerprint", "thumbprint", "integrity", "etag"} {
-		if bytes.Contains(low, []byte(w)) {
-			return true
-		}
-	}
-	return bytes.HasSuffix(low, []byte("sha"))
+	return nameWords().in(name)&digestWord != 0 || len(name) >= 3 && bytes.EqualFold(name[len(name)-3:], []byte("sha"))
 }
 
 // isVersion reports whether v is a version or a range of versions.
@@ -397,6 +409,9 @@ var extensions = []string{
 }
 
 func hasExtension(v []byte) bool {
+	if bytes.IndexByte(v[max(0, len(v)-len(".json")):], '.') < 0 {
+		return false
+	}
 	for _, x := range extensions {
 		if bytes.HasSuffix(v, []byte(x)) {
 			return true

@@ -17,9 +17,10 @@ type memo struct {
 	word  [8]byte
 	slots []answer
 	used  int // slots that were empty when they were filled
+	empty [emptyRuns]uint64
 }
 
-// How many answers are kept: few at first, since most scanners see little, and at most 4 MiB of them.
+// How many answers are kept: few at first, since most scanners see little, and at most 6 MiB of them.
 const (
 	firstSlots = 1 << 8
 	mostSlots  = 1 << 18
@@ -28,6 +29,7 @@ const (
 type answer struct {
 	key   uint64 // 0 in an empty slot
 	match *Match // nil if the rule said no
+	work  int    // that it took to find out
 }
 
 func newMemo() *memo {
@@ -48,6 +50,18 @@ func (m *memo) assignment(r *rule.Rule, window []byte, a assignment) uint64 {
 	return m.sum(r, window[a.pathStart:a.end], form)
 }
 
+// run returns the key of the question whether there is nothing in a decoded run.
+func (m *memo) run(text []byte) uint64 { return maphash.Bytes(m.seed, text) | 1<<63 }
+
+// isEmpty reports whether it is known that there is nothing.
+func (m *memo) isEmpty(key uint64) bool { return m.empty[key%emptyRuns] == key }
+
+// putEmpty keeps that there is nothing.
+func (m *memo) putEmpty(key uint64) { m.empty[key%emptyRuns] = key }
+
+// emptyRuns is how many decoded runs without a match are kept.
+const emptyRuns = 1 << 10
+
 func (m *memo) sum(r *rule.Rule, text []byte, more uint64) uint64 {
 	h := &m.hash
 	h.Reset()
@@ -66,19 +80,19 @@ func bit(b bool) uint32 {
 }
 
 // get returns the answer to a question, if it is known.
-func (m *memo) get(key uint64) (found Match, ok, known bool) {
+func (m *memo) get(key uint64) (found Match, ok bool, work int, known bool) {
 	s := &m.slots[key%uint64(len(m.slots))]
 	if s.key != key {
-		return Match{}, false, false
+		return Match{}, false, 0, false
 	}
 	if s.match == nil {
-		return Match{}, false, true
+		return Match{}, false, s.work, true
 	}
-	return *s.match, true, true
+	return *s.match, true, s.work, true
 }
 
 // put keeps an answer.
-func (m *memo) put(key uint64, found Match, ok bool) {
+func (m *memo) put(key uint64, found Match, ok bool, work int) {
 	s := &m.slots[key%uint64(len(m.slots))]
 	if s.key == 0 {
 		if m.used++; m.used > len(m.slots)/2 && len(m.slots) < mostSlots {
@@ -86,7 +100,7 @@ func (m *memo) put(key uint64, found Match, ok bool) {
 			s = &m.slots[key%uint64(len(m.slots))]
 		}
 	}
-	s.key, s.match = key, nil
+	s.key, s.match, s.work = key, nil, work
 	if ok {
 		found.Secret = nil
 		s.match = &found

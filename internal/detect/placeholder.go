@@ -2,7 +2,7 @@ package detect
 
 import (
 	"bytes"
-	"strings"
+	"sync"
 
 	"magpie/internal/rule"
 )
@@ -27,23 +27,26 @@ func isTemplate(v []byte) bool {
 	case first == '$' && len(v) > 1 && (isNameByte(v[1]) || v[1] == '{' || v[1] == '('):
 		return !bytes.ContainsAny(v[1:], "$!@#%^&*") || v[1] == '{' || v[1] == '('
 	}
-	for _, t := range []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "{0}", "$$(", "<>", "[0-9", "[a-z", "[A-Z", "]{", `\d`, `\w`, ".{", ".*"} {
-		if bytes.Contains(v, []byte(t)) {
-			return true
-		}
-	}
-	return false
+	return templateSigns().in(v) != 0
 }
+
+// templateSigns are what only templates, masks and regular expressions hold.
+var templateSigns = sync.OnceValue(func() *phrases {
+	return newPhrases(false, []string{"${", "#{", "{{", "}}", "$(", "<%", "%>", "[[", "%(", "...", "…", "***", "•••", "%s", "%v", "{0}", "$$(", "<>", "[0-9", "[a-z", "[A-Z", "]{", `\d`, `\w`, ".{", ".*"})
+})
 
 // isMonotone reports whether v is a run of one character, a short repeated text, or a counted-up sequence.
 func isMonotone(v []byte) bool {
 	if len(v) < 4 {
 		return true
 	}
-	distinct := map[byte]bool{}
-	steps, repeats := 0, 0
+	var seen [256]bool
+	distinct, steps, repeats := 0, 0, 0
 	for i, c := range v {
-		distinct[c] = true
+		if !seen[c] {
+			seen[c] = true
+			distinct++
+		}
 		if i > 0 && (c == v[i-1]+1 || c == v[i-1]-1 || c == '0' && v[i-1] == '9' || c == 'a' && (v[i-1] == '9' || v[i-1] == 'f')) {
 			steps++
 		}
@@ -52,7 +55,7 @@ func isMonotone(v []byte) bool {
 		}
 	}
 	n := len(v) - 1
-	if len(distinct) <= 2 && len(v) > 4 || len(distinct) == 1 {
+	if distinct <= 2 && len(v) > 4 || distinct == 1 {
 		return true
 	}
 	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v) || isCounted(v)
@@ -95,7 +98,7 @@ func hexPair(a, b byte) int {
 // isRepeated reports whether v is a text of a third of its length or less over and over.
 func isRepeated(v []byte) bool {
 	for p := 1; p <= len(v)/3; p++ {
-		if bytes.Equal(v[p:], v[:len(v)-p]) {
+		if v[p] == v[0] && bytes.Equal(v[p:], v[:len(v)-p]) {
 			return true
 		}
 	}
@@ -118,15 +121,22 @@ func namesPlaceholder(v []byte) bool {
 	if len(v) > 256 {
 		return false
 	}
-	low := strings.ToLower(string(v))
+	found := dummyWords().in(v)
+	return found&1 != 0 || found&2 != 0 && len(v) <= 40 // in a long random text a short word is chance
+}
+
+// dummyWords are the dummies of six letters or more, and the shorter ones.
+var dummyWords = sync.OnceValue(func() *phrases {
+	var long, short []string
 	for _, d := range dummies {
-		// In a long random text a short word is chance.
-		if (len(d) >= 6 || len(v) <= 40) && strings.Contains(low, d) {
-			return true
+		if len(d) >= 6 {
+			long = append(long, d)
+		} else {
+			short = append(short, d)
 		}
 	}
-	return false
-}
+	return newPhrases(true, long, short)
+})
 
 // isDummy reports whether the secret of a rule that knows its format is a dummy: the part after the anchor decides.
 func isDummy(r *rule.Rule, v []byte) bool {
@@ -141,11 +151,9 @@ func isDummy(r *rule.Rule, v []byte) bool {
 
 // saysExample reports whether v holds a word that in the body of a token is a statement, not chance.
 func saysExample(v []byte) bool {
-	low := strings.ToLower(string(v))
-	for _, w := range []string{"example", "xxxxx", "placeholder", "changeme", "redacted", "yourtoken", "your_token", "your-token", "your_api", "yourapi", "abcdefghij", "1234567890", "0123456789", "dummy", "00000000", "secrethere", "tokenhere", "keyhere", "insert_", "replace_"} {
-		if strings.Contains(low, w) {
-			return true
-		}
-	}
-	return false
+	return exampleWords().in(v) != 0
 }
+
+var exampleWords = sync.OnceValue(func() *phrases {
+	return newPhrases(true, []string{"example", "xxxxx", "placeholder", "changeme", "redacted", "yourtoken", "your_token", "your-token", "your_api", "yourapi", "abcdefghij", "1234567890", "0123456789", "dummy", "00000000", "secrethere", "tokenhere", "keyhere", "insert_", "replace_"})
+})

@@ -8,9 +8,10 @@ import (
 
 // Lines finds the line and column of offsets in one file. It is cheapest when asked in the order of the offsets.
 type Lines struct {
-	data []byte
-	at   int // an offset
-	line int // that it is in, from 0
+	data  []byte
+	at    int // an offset
+	line  int // that it is in, from 0
+	start int // of that line
 }
 
 // NewLines prepares to answer for data, which must not change.
@@ -22,11 +23,15 @@ func (l *Lines) Position(offset int) (line, column int) {
 	offset = min(max(offset, 0), len(l.data))
 	if offset >= l.at {
 		l.line += bytes.Count(l.data[l.at:offset], newline)
-	} else {
+		if n := bytes.LastIndexByte(l.data[l.at:offset], '\n'); n >= 0 {
+			l.start = l.at + n + 1
+		}
+	} else if offset < l.start {
 		l.line -= bytes.Count(l.data[offset:l.at], newline)
+		l.start = bytes.LastIndexByte(l.data[:offset], '\n') + 1
 	}
 	l.at = offset
-	return l.line + 1, offset - bytes.LastIndexByte(l.data[:offset], '\n')
+	return l.line + 1, offset - l.start + 1
 }
 
 var newline = []byte{'\n'}

@@ -123,14 +123,7 @@ func (e *gramEntry) equals(b []byte) bool {
 }
 
 // sortHits orders hits by position, then literal: the order in which a naive search would find them.
-func sortHits(hits []hit) {
-	slices.SortFunc(hits, func(a, b hit) int {
-		if a.pos != b.pos {
-			return a.pos - b.pos
-		}
-		return int(a.lit) - int(b.lit)
-	})
-}
+func sortHits(hits []hit) { slices.SortFunc(hits, hit.compare) }
 
 // common holds letters from the most frequent in source text on; their places are part of a gram's weight.
 const common = " etaoinsrlcdpumfhg_ybvkxw.-=/0123456789jqz"

@@ -16,16 +16,19 @@ type Trace struct {
 	hits    []tracedHit
 	runs    []tracedRun
 	found   int // how many of both have a match
-	cost    int // of all verdicts
+	cost    int // work of all verdicts
+	overrun bool
 	whole   bool
 	escapes decode.Escapes // around which the text is decoded
 	skipped []string       // as Scanner.Skipped
+	skips   int            // how often something was left out
 }
 
 // tracedHit is a literal in a text.
 type tracedHit struct {
 	pos     int32
 	lit     uint16
+	work    uint16   // that the verdict takes
 	verdict *verdict // nil if none of the literal's rules matches, which depends on the literal's whole window
 }
 
@@ -59,35 +62,39 @@ func (t *Trace) matches(data []byte, found []Match) []Match {
 	return found
 }
 
-// The verdicts of a text may cost a multiple of its size, in bytes of windows, so that hostile input costs no more than
-// that. Real files stay far below.
-const (
-	costFactor = 24
-	costFloor  = 4 << 20
-)
-
-func mayCost(size int) int { return costFactor*size + costFloor }
-
-const skippedDense = "the rest of a text with unusually many beginnings of secrets was not looked at"
+const skippedDense = "of a text with unusually many beginnings of secrets not all were looked at"
 
 // Trace scans data whole.
 func (s *Scanner) Trace(data []byte) *Trace {
-	binary := isBinary(data)
+	t := s.trace(data, IsBinary(data), true)
+	t.hits = slices.Clone(t.hits)
+	return t
+}
+
+// trace is Trace for text of which it is known whether it is binary. Its hits are valid until the next scan. A container is
+// opened only at the head of a file.
+func (s *Scanner) trace(data []byte, binary, head bool) *Trace {
 	t := &Trace{size: len(data), whole: binary || bytes.IndexByte(data, 0) >= 0}
 	hits := s.scan(data, 0)
 	s.traced = s.traced[:0]
+	s.repeats.begin(len(s.e.lits))
+	left := &allowance{text: data}
 	for _, h := range hits {
-		s.add(t, tracedHit{int32(h.pos), h.lit, s.verdict(data, h, !binary)})
-		if t.dear() {
+		v, work, ok := s.verdictWithin(data, h, !binary, left)
+		if !ok {
 			t.skip(skippedDense)
-			break
+			continue
 		}
+		s.add(t, tracedHit{int32(h.pos), h.lit, work, v})
+		t.passOver(s.gaps, h, v)
 	}
-	t.hits = slices.Clone(s.traced)
+	t.hits = s.traced
 	if !s.e.opts.NoDecode {
 		s.encoded(t, data, 0, len(data))
 		t.escapes = s.decoders[0].Escapes.Clone()
-		s.container(t, data)
+		if head {
+			s.container(t, data)
+		}
 		sortRuns(t.runs)
 	}
 	return t
@@ -96,19 +103,21 @@ func (s *Scanner) Trace(data []byte) *Trace {
 // add appends a hit to the trace in the making.
 func (s *Scanner) add(t *Trace, h tracedHit) {
 	s.traced = append(s.traced, h)
-	t.cost += s.e.lits[h.lit].cost
+	t.overrun = t.overrun || t.cost > mayTake(int(h.pos))
+	t.cost += int(h.work)
 	if h.verdict != nil && len(h.verdict.matches) > 0 {
 		t.found++
 	}
 }
 
-// dear reports whether the text costs more than one of its size may.
-func (t *Trace) dear() bool { return t.cost > mayCost(t.size) }
+// dear reports whether the verdicts may take more work than they may, if none of them is a repetition.
+func (t *Trace) dear() bool { return t.overrun }
 
 // skip notes that something was left out. No text can be derived from such a trace: what was left out there need not be
 // what is left out here.
 func (t *Trace) skip(why string) {
 	t.whole = true
+	t.skips++
 	switch {
 	case slices.Contains(t.skipped, why):
 	case len(t.skipped) < maxReasons:
@@ -123,10 +132,9 @@ const maxReasons = 20
 
 const skippedMore = "and more that is not listed"
 
-// scan returns the literals in text by position. The result is valid until the next call at the same depth.
+// scan returns the literals in text by position, but for those in s.gaps, which it sets. The result is valid until the next call at the same depth.
 func (s *Scanner) scan(text []byte, depth int) []hit {
-	hits := s.e.filter.scan(text, 0, len(text), s.hits[depth][:0])
-	sortHits(hits)
-	s.hits[depth] = hits
-	return hits
+	s.gaps = findGaps(text, s.e.before, s.e.after, s.gaps[:0])
+	s.hits[depth] = s.e.filter.all(text, s.gaps, s.e.longest, s.hits[depth][:0])
+	return s.hits[depth]
 }

@@ -21,9 +21,11 @@ type verdict struct {
 var unassigned = &verdict{before: nameBefore, after: nameAfter + gapLength + 16}
 
 // verdict asks the rules of the literal at h. It returns nil if none matches, which may then depend on the whole window
-// of the literal.
+// of the literal. It sets s.work to what that takes, and s.saved to
+// how much less it took here.
 func (s *Scanner) verdict(text []byte, h hit, generic bool) *verdict {
 	l := &s.e.lits[h.lit]
+	s.work, s.saved = 1+l.cold(), 0
 	var found []Match
 	for _, r := range l.patterns {
 		if r.Generic && !generic || !r.tail.Fits(text, h.pos+int(h.n)) {
@@ -57,16 +59,33 @@ func (s *Scanner) try(r *rule.Rule, text []byte, h hit) (Match, bool) {
 	to := min(len(text), h.pos+r.Window.After+1)
 	window, at := text[from:to], h.pos-from
 	head := h.pos-r.Window.Before <= 0
+	s.work++
 	if !r.MayStart(window, at, head) {
 		return Match{}, false
 	}
+	if r.Anchored() {
+		s.work += workAnchored
+		if !r.MayMatch(window, at, head) {
+			return Match{}, false
+		}
+	} else if !s.maySweep(r, text, from, to, head) {
+		return Match{}, false
+	}
 	key := s.memo.window(r, window, at, head, to < len(text))
-	if m, ok, known := s.memo.get(key); known {
+	if m, ok, known := s.recall(key); known {
 		return m, ok
 	}
+	work := s.work
 	m, ok := s.tryPattern(r, window, at, int(h.n), head, to < len(text))
-	s.memo.put(key, m, ok)
+	s.memo.put(key, m, ok, s.work-work)
 	return m, ok
+}
+
+// recall returns the answer to a question, if it is known. It counts as much work as the first time.
+func (s *Scanner) recall(key uint64) (m Match, ok, known bool) {
+	m, ok, work, known := s.memo.get(key)
+	s.work += work
+	return m, ok, known
 }
 
 // tryPattern does so for the first time, given the window around the anchor. more says that the text goes on behind it.
@@ -76,6 +95,7 @@ func (s *Scanner) tryPattern(r *rule.Rule, window []byte, at, n int, head, more 
 		// A match that fills its window may go on behind it: what is reported would be a part of something else.
 		return Match{}, false
 	}
+	s.work += workFound
 	m := Match{
 		Rule: r, Start: secret[0], End: secret[1], MatchStart: match[0], MatchEnd: match[1],
 		WindowEnd: len(window), Confidence: r.Confidence, Reason: "it has the form of a " + r.Title,
@@ -92,6 +112,7 @@ func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []M
 	if l.last && len(found) == 0 && wordGoesOn(window, at+int(h.n)) {
 		return unassigned
 	}
+	s.work += workName
 	a, assigned := parseAssignment(window, at, int(h.n))
 	if !assigned && !l.near && len(found) == 0 && !a.assigned {
 		return unassigned
@@ -106,6 +127,7 @@ func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []M
 			m, ok = s.tryValue(r, window, a)
 		}
 		if !ok && r.Near > 0 {
+			s.work += workUnanchored + r.Near/workBytes
 			m, ok = s.tryNear(r, window, at, int(h.n), to < len(text))
 		}
 		if ok {
@@ -229,27 +251,31 @@ func (s *Scanner) tryValue(r *rule.Rule, window []byte, a assignment) (Match, bo
 	if r.Generic && (a.end-a.start > maxGeneric || a.end-a.start < minGeneric || r.Filters.Shape == "key" && a.end-a.start < minKey) {
 		return Match{}, false
 	}
+	s.work += workAnchored
+	if !r.MatchValue(window[a.nameStart:a.nameEnd], window[a.start:a.end]) {
+		return Match{}, false
+	}
 	key := s.memo.assignment(r, window, a)
-	m, ok, known := s.memo.get(key)
+	m, ok, known := s.recall(key)
 	if !known {
+		work := s.work
 		m, ok = s.judgeValue(r, window, a)
-		s.memo.put(key, m, ok)
+		s.memo.put(key, m, ok, s.work-work)
 	}
 	m.Start, m.End, m.MatchStart, m.MatchEnd = a.start, a.end, a.nameStart, a.end
 	return m, ok
 }
 
-// judgeValue does so for the first time.
+// judgeValue does so for the first time, for an assignment that the rule's expressions match.
 func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, bool) {
 	name, value := window[a.nameStart:a.nameEnd], window[a.start:a.end]
-	if !r.MatchValue(name, value) {
-		return Match{}, false
-	}
+	s.work += workJudged
 	m := Match{
 		Rule: r, Start: a.start, End: a.end, MatchStart: a.nameStart, MatchEnd: a.end, Confidence: r.Confidence,
 		Reason: "a value of its form is assigned to a name that calls it a " + r.Title,
 	}
 	if r.Generic {
+		s.work += workJudged
 		var ok bool
 		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
 			return m, false
@@ -260,6 +286,7 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 
 // judge applies the rule's filters and check to a candidate in text.
 func (s *Scanner) judge(m *Match, text []byte) bool {
+	s.work += workJudged + (m.MatchEnd-m.MatchStart)/workBytes
 	r, secret := m.Rule, text[m.Start:m.End]
 	if !r.Passes(secret) || !r.Filters.Placeholders && !r.Generic && isDummy(r, secret) {
 		return false

@@ -17,6 +17,10 @@ var wordList string
 type lexicon struct {
 	words  map[string]bool
 	longer int
+	// starts is how many letters the longest word has that starts with three letters; likely has a bit for the hash of each
+	// word. Both serve to ask the map seldom.
+	starts [26][26][26]uint8
+	likely [1 << 12]uint64
 	// spelling holds, for each letter after two others, the logarithm to base 2 of how much likelier it is in a word than
 	// among random letters; 26 stands for the start of a word.
 	spelling [27][27][26]float32
@@ -38,6 +42,7 @@ func newLexicon() *lexicon {
 	for w := range strings.FieldsSeq(wordList) {
 		l.words[w] = true
 		l.longer = max(l.longer, len(w))
+		l.note(w)
 		a, b := start, start
 		for i := range len(w) {
 			c := int(w[i] - 'a')
@@ -123,20 +128,45 @@ func (l *lexicon) covered(v []byte) (known, letters int) {
 	return known, letters
 }
 
-// split returns how many letters of p can be covered by known words that follow one another.
+// note files a word under its start and its hash.
+func (l *lexicon) note(w string) {
+	if len(w) >= 3 {
+		longest := &l.starts[w[0]-'a'][w[1]-'a'][w[2]-'a']
+		*longest = max(*longest, uint8(len(w)))
+	}
+	h := uint32(0)
+	for i := range len(w) {
+		h = hashLetter(h, w[i])
+	}
+	l.likely[h>>26<<6|h>>20&63] |= 1 << (h >> 14 & 63)
+}
+
+func hashLetter(h uint32, c byte) uint32 { return (h ^ uint32(c)) * 0x9E3779B1 }
+
+// split returns how many letters of p, all small, can be covered by known words that follow one another.
 func (l *lexicon) split(p []byte) int {
 	if len(p) > 64 {
 		return 0
 	}
+	if len(p) == 2 && l.words[string(p)] { // words of two letters count only where they are all there is
+		return 2
+	}
 	var best [65]int
-	for i := 1; i <= len(p); i++ {
-		best[i] = best[i-1]
-		for n := 2; n <= min(i, l.longer); n++ {
-			// Two-letter words count only where they are all there is.
-			if (n > 2 || n == len(p)) && l.words[string(p[i-n:i])] {
-				best[i] = max(best[i], best[i-n]+n)
+	for i := range p {
+		if i > 0 {
+			best[i] = max(best[i], best[i-1])
+		}
+		if i+3 > len(p) {
+			continue
+		}
+		h := hashLetter(hashLetter(0, p[i]), p[i+1])
+		longest := min(int(l.starts[p[i]-'a'][p[i+1]-'a'][p[i+2]-'a']), len(p)-i)
+		for n := 3; n <= longest; n++ {
+			h = hashLetter(h, p[i+n-1])
+			if l.likely[h>>26<<6|h>>20&63]>>(h>>14&63)&1 != 0 && l.words[string(p[i:i+n])] {
+				best[i+n] = max(best[i+n], best[i]+n)
 			}
 		}
 	}
-	return best[len(p)]
+	return max(best[len(p)], best[max(0, len(p)-1)], best[max(0, len(p)-2)])
 }

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"bytes"
-	"regexp"
 	"sync"
 
 	"magpie"
@@ -46,7 +45,7 @@ type Rule struct {
 	// Compiling expressions is most of the time that a catalogue takes to load, and most rules never meet their anchor,
 	// so each is compiled when it is first needed; that it compiles is known since it was parsed.
 	compiling sync.Once
-	program   program
+	program   *program
 	secret    int    // index of the secret's group in the pattern, counted from the group around it
 	offset    int    // bytes between the start of a match and the anchor; -1 if not fixed
 	edge      bool   // the pattern begins at a word boundary
@@ -57,50 +56,46 @@ type Rule struct {
 	require   []class
 }
 
-// program is the compiled form of a rule's expressions.
+// program is what a rule's expressions come to, with what stands around them.
 type program struct {
-	ctx   *regexp.Regexp // the pattern after one byte of context, anchored where offset is fixed
-	head  *regexp.Regexp // the same at the very start of a file
-	value *regexp.Regexp
-	name  *regexp.Regexp // nil if any name will do
-	first *Bytes         // with which a match may begin
-	near  *regexp.Regexp // the value, and what may follow it outside of an assignment
+	ctx   expression // the pattern after one byte of context, anchored where offset is fixed
+	head  expression // the same at the very start of a file
+	value expression
+	name  expression // empty if any name will do
+	near  expression // the value, and what may follow it outside of an assignment
 }
 
 // compiled returns the rule's expressions, ready to run.
 func (r *Rule) compiled() *program {
 	r.compiling.Do(func() {
+		r.program = new(program)
 		if r.ByValue() {
-			r.program = r.compileValue()
+			r.program.setValue(r)
 		} else {
-			r.program = r.compilePattern()
+			r.program.setPattern(r)
 		}
 	})
-	return &r.program
+	return r.program
 }
 
-func (r *Rule) compilePattern() program {
+func (p *program) setPattern(r *Rule) {
 	// One byte of context lets \b and its like see what stands before the match; group 1 is the match itself.
 	begin := `\A`
-	if r.offset < 0 && !r.tries() {
+	if r.offset < 0 {
 		begin = ""
 	}
-	return program{
-		first: firstBytes(r.Pattern),
-		ctx:   regexp.MustCompile(begin + `(?s:.)(` + r.Pattern + `)`),
-		head:  regexp.MustCompile(begin + `(` + r.Pattern + `)`),
-	}
+	p.ctx.text = begin + `(?s:.)(` + r.Pattern + `)`
+	p.head.text = begin + `(` + r.Pattern + `)`
 }
 
-func (r *Rule) compileValue() program {
-	p := program{value: regexp.MustCompile(`\A(?:` + r.Value + `)\z`)}
+func (p *program) setValue(r *Rule) {
+	p.value.text = `\A(?:` + r.Value + `)\z`
 	if r.Near > 0 {
-		p.near = regexp.MustCompile(`\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`)
+		p.near.text = `\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`
 	}
 	if r.Name != "" {
-		p.name = regexp.MustCompile(`(?i)` + r.Name)
+		p.name.text = `(?i)` + r.Name
 	}
-	return p
 }
 
 // Window is how many bytes before the start of an anchor and after its start a verdict may depend on.
@@ -156,15 +151,12 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 		return r.findAnchored(window, at, head)
 	}
 	p := r.compiled()
-	if r.tries() {
-		return r.findNearby(window, at, length, head)
-	}
 	for from := 0; from <= at; {
-		re := p.head
+		re := &p.head
 		if from > 0 || !head {
-			re = p.ctx
+			re = &p.ctx
 		}
-		loc := re.FindSubmatchIndex(window[from:])
+		loc := re.find(window[from:])
 		if loc == nil || from+loc[0] > at {
 			return match, secret, false
 		}
@@ -173,35 +165,6 @@ func (r *Rule) Find(window []byte, at, length int, head bool) (match, secret [2]
 			return match, [2]int{from + loc[2*r.secret], from + loc[2*r.secret+1]}, true
 		}
 		from = max(match[1]-1, from+loc[0]+1) // the last byte is context for what follows
-	}
-	return match, secret, false
-}
-
-// maxTries is how many bytes before an anchor a match may start for each of these places to be tried. That is faster than to
-// search a long window, most of which lies behind the anchor.
-const maxTries = 40
-
-// tries reports whether a match is looked for at each place where it may start.
-func (r *Rule) tries() bool { return r.offset < 0 && r.Window.Before <= maxTries }
-
-// findNearby is Find for such rules.
-func (r *Rule) findNearby(window []byte, at, length int, head bool) (match, secret [2]int, ok bool) {
-	p := r.compiled()
-	for start := 0; start <= at; start++ {
-		re, from := p.ctx, start-1
-		if start == 0 {
-			if !head {
-				continue
-			}
-			re, from = p.head, 0
-		}
-		if !p.first.Has(window[start]) {
-			continue
-		}
-		loc := re.FindSubmatchIndex(window[from:])
-		if loc != nil && from+loc[3] >= at+length {
-			return [2]int{from + loc[2], from + loc[3]}, [2]int{from + loc[2*r.secret], from + loc[2*r.secret+1]}, true
-		}
 	}
 	return match, secret, false
 }
@@ -226,17 +189,47 @@ func (r *Rule) mayBegin(window []byte, at int, head bool) bool {
 	return !r.edge || isWord(window[start-1]) != isWord(window[start])
 }
 
-func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
-	start := at - r.offset
+// Anchored reports whether each match begins at a place that is known from where the anchor stands.
+func (r *Rule) Anchored() bool { return r.offset >= 0 }
+
+// MayMatch reports whether Find, given the same, may find something. Only an anchored rule is asked so; it costs a look at
+// each byte of a match, or of what might have been one.
+func (r *Rule) MayMatch(window []byte, at int, head bool) bool {
+	re, start := r.anchoredAt(at, head)
+	if re == nil {
+		return false
+	}
+	ok, _ := re.ask(window[start:])
+	return ok
+}
+
+// MaySweep reports whether Find may find something in text[from:to]. It is for rules that are not anchored; the sweep is the
+// rule's own in this text. head says that the window starts where the file does.
+func (r *Rule) MaySweep(w *Sweep, text []byte, from, to int, head bool) bool {
+	if head {
+		return true
+	}
+	return w.match(r.compiled().ctx.automaton(), text, from, to)
+}
+
+// anchoredAt returns the expression that a match has to match from start on, or nil if there can't be one.
+func (r *Rule) anchoredAt(at int, head bool) (re *expression, start int) {
 	p := r.compiled()
-	re := p.head
-	switch {
+	switch start = at - r.offset; {
 	case start > 0:
-		re, start = p.ctx, start-1
+		return &p.ctx, start - 1
 	case start < 0 || !head:
+		return nil, 0
+	}
+	return &p.head, 0
+}
+
+func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]int, ok bool) {
+	re, start := r.anchoredAt(at, head)
+	if re == nil {
 		return match, secret, false
 	}
-	loc := re.FindSubmatchIndex(window[start:])
+	loc := re.find(window[start:])
 	if loc == nil {
 		return match, secret, false
 	}
@@ -246,7 +239,7 @@ func (r *Rule) findAnchored(window []byte, at int, head bool) (match, secret [2]
 // MatchValue reports whether name and value are what a rule by value looks for.
 func (r *Rule) MatchValue(name, value []byte) bool {
 	p := r.compiled()
-	return (p.name == nil || p.name.Match(name)) && p.value.Match(value)
+	return (p.name.text == "" || p.name.matches(name)) && p.value.matches(value)
 }
 
 // FindNear looks in text[from:to] for the start of a value that stands by itself, not as a part of a longer word, and that
@@ -265,7 +258,7 @@ func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) b
 			end++
 		}
 		if p > 0 && !isTokenByte(text[p-1]) && end-p >= r.shortest {
-			if loc := r.compiled().near.FindSubmatchIndex(text[p:]); loc != nil && accept(p, p+loc[3]) {
+			if loc := r.compiled().near.find(text[p:]); loc != nil && accept(p, p+loc[3]) {
 				return p, p + loc[3], true
 			}
 		}

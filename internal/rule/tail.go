@@ -113,21 +113,6 @@ func (m *machine) tail(text string, exact bool, offset int) Tail {
 	return t
 }
 
-// firstBytes returns the bytes with which a match of a pattern that compiles may begin.
-func firstBytes(pattern string) *Bytes {
-	tree, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return &anyByte
-	}
-	program, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return &anyByte
-	}
-	m := machine{program}
-	_, first, _ := m.step(m.start(0), &anyByte)
-	return first
-}
-
 // start returns the states in which the program may be before it reads the anchor.
 func (m *machine) start(offset int) map[uint32]bool {
 	states := map[uint32]bool{uint32(m.Start): true}

@@ -29,6 +29,15 @@ const hiddenText = "••••••••"
 type masker struct {
 	data   []byte
 	hidden []hidden // in the order of their starts; may overlap
+	lines  [8]lineSpan
+	turn   int // of the lines, which one is given up next
+}
+
+// lineSpan is a line without its end. Those that were asked for last are kept, since a line may be long and have many
+// findings. The zero value is no line.
+type lineSpan struct {
+	start, end int
+	known      bool
 }
 
 // hidden is a range of a file that must not be shown, and what is shown instead.
@@ -58,16 +67,13 @@ func compareHidden(a, b hidden) int {
 
 // excerpt cuts the line at offset, which has the given number, and context lines on both sides out of the file.
 func (m *masker) excerpt(offset, line, context int) magpie.Excerpt {
-	at, before := lineStart(m.data, offset), 0
+	at, before := m.lineAt(offset).start, 0
 	for ; before < context && at > 0; before++ {
-		at = lineStart(m.data, at-1)
+		at = m.lineAt(at - 1).start
 	}
 	var lines []string
 	for range before + 1 + context {
-		end := len(m.data)
-		if i := bytes.IndexByte(m.data[at:], '\n'); i >= 0 {
-			end = at + i
-		}
+		end := m.lineAt(at).end
 		lines = append(lines, m.line(at, end, offset))
 		if end == len(m.data) {
 			break
@@ -77,8 +83,21 @@ func (m *masker) excerpt(offset, line, context int) magpie.Excerpt {
 	return magpie.Excerpt{FirstLine: line - before, Text: strings.Join(lines, "\n")}
 }
 
-// lineStart returns the offset at which the line that holds offset starts.
-func lineStart(data []byte, offset int) int { return bytes.LastIndexByte(data[:offset], '\n') + 1 }
+// lineAt returns the line that holds offset.
+func (m *masker) lineAt(offset int) lineSpan {
+	for _, l := range m.lines {
+		if l.known && l.start <= offset && offset <= l.end {
+			return l
+		}
+	}
+	l := lineSpan{bytes.LastIndexByte(m.data[:offset], '\n') + 1, len(m.data), true}
+	if i := bytes.IndexByte(m.data[offset:], '\n'); i >= 0 {
+		l.end = offset + i
+	}
+	m.lines[m.turn] = l
+	m.turn = (m.turn + 1) % len(m.lines)
+	return l
+}
 
 // line returns data[at:end] for people to read; a long line is cut to the part around focus.
 func (m *masker) line(at, end, focus int) string {

@@ -1,7 +1,9 @@
 package scan
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,12 +16,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"magpie"
+	"magpie/internal/decode/archive"
 	"magpie/internal/detect"
 	"magpie/internal/git"
 )
 
-// maxFileBytes is the largest file that is read, since a file is scanned in memory.
-const maxFileBytes = 1 << 30
+const (
+	maxFileBytes      = 64 << 30 // largest file that is read
+	maxContainerBytes = 1 << 30  // largest archive or document that is opened, since that is done in memory
+	// wholeFileBytes is the largest file that is read at once; larger ones are scanned in pieces.
+	wholeFileBytes = 2 * pieceBytes
+	maxFileMatches = 10_000 // kept of one large file
+)
 
 // ExamineFolder finds the secrets in the files below root, or in root itself if it is a file, as they are now. Git's own
 // folders are left out, and symbolic links are not followed. Files that can't be read are in the result, not the error. With
@@ -51,19 +59,34 @@ func ExamineFolder(ctx context.Context, root string, e Examination) (Result, err
 }
 
 // ExamineReader finds the secrets in everything that r gives, which findings call name. If r fails, what it gave until
-// then is examined.
+// then is examined. What is large is put into a temporary file first.
 func ExamineReader(r io.Reader, name string, e Examination) (Result, error) {
 	x := newFolderExaminer(e)
-	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
-	if len(data) > maxFileBytes {
-		data = data[:maxFileBytes]
-		x.skip(fmt.Sprintf("%s: what comes after the first %d MiB", name, maxFileBytes>>20))
+	data, err := io.ReadAll(io.LimitReader(r, wholeFileBytes+1))
+	if err == nil && len(data) > wholeFileBytes {
+		err = x.spool(io.MultiReader(bytes.NewReader(data), r), name)
+	} else {
+		x.content(x.Engine.NewScanner(), name, data)
 	}
-	x.content(x.Engine.NewScanner(), name, data)
 	if err != nil {
 		return x.result, fmt.Errorf("reading %s: %w", name, err)
 	}
 	return x.result, nil
+}
+
+// spool examines what r gives by way of a file that is gone when it returns.
+func (x *folderExaminer) spool(r io.Reader, name string) (err error) {
+	f, err := os.CreateTemp("", "magpie-input-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	size, failed := io.Copy(f, io.LimitReader(r, maxFileBytes+1))
+	if size > maxFileBytes {
+		size = maxFileBytes
+		x.skip(fmt.Sprintf("%s: what comes after the first %d MiB", name, maxFileBytes>>20))
+	}
+	return errors.Join(failed, x.opened(x.Engine.NewScanner(), f, size, name))
 }
 
 type folderExaminer struct {
@@ -106,24 +129,75 @@ func (x *folderExaminer) walk(ctx context.Context, root string, paths chan<- str
 }
 
 func (x *folderExaminer) file(scanner *detect.Scanner, root, path string) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxFileBytes {
-		err = fmt.Errorf("larger than %d MiB", maxFileBytes>>20)
-	}
-	if err != nil {
-		x.skip(fmt.Sprintf("%s: %v", path, err))
-		return
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		x.skip(fmt.Sprintf("%s: %v", path, err))
-		return
-	}
 	name, err := filepath.Rel(root, path)
 	if err != nil || name == "." {
 		name = filepath.Base(path)
 	}
-	x.content(scanner, filepath.ToSlash(name), data)
+	if err := x.open(scanner, path, filepath.ToSlash(name)); err != nil {
+		x.skip(fmt.Sprintf("%s: %v", path, err))
+	}
+}
+
+func (x *folderExaminer) open(scanner *detect.Scanner, path, name string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return x.opened(scanner, f, info.Size(), name)
+}
+
+// opened examines the first size bytes of a file.
+func (x *folderExaminer) opened(scanner *detect.Scanner, f io.ReaderAt, size int64, name string) error {
+	if size > maxFileBytes {
+		return fmt.Errorf("larger than %d MiB", maxFileBytes>>20)
+	}
+	whole := size <= wholeFileBytes
+	if !whole {
+		head := make([]byte, 64<<10)
+		if _, err := f.ReadAt(head, 0); err != nil {
+			return err
+		}
+		whole = archive.Detect(head) != ""
+		if whole && size > maxContainerBytes {
+			x.skip(fmt.Sprintf("%s: what is packed in it, since it is larger than %d MiB", name, maxContainerBytes>>20))
+			whole = false
+		}
+	}
+	content := io.NewSectionReader(f, 0, size)
+	if !whole {
+		return x.large(scanner, content, size, name)
+	}
+	data := make([]byte, size)
+	n, err := io.ReadFull(content, data)
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it has become shorter
+		x.content(scanner, name, data[:n])
+		return nil
+	}
+	return err
+}
+
+// large examines a file in pieces.
+func (x *folderExaminer) large(scanner *detect.Scanner, r io.Reader, size int64, name string) error {
+	p, blob, err := scanPieces(scanner, r, size, x.Context, maxFileMatches)
+	x.Progress.Blobs.Add(1)
+	x.Progress.BlobBytes.Add(p.base + int64(len(p.buf)))
+	for _, why := range p.skipped {
+		x.skip(name + ": " + why)
+	}
+	var places []Place
+	for _, f := range p.findings {
+		if x.Engine.Allowed(f.rule, name) {
+			f.finding.File, f.finding.Blob = name, blob
+			places = append(places, Place{Finding: f.finding})
+		}
+	}
+	x.add(places)
+	return err
 }
 
 func (x *folderExaminer) content(scanner *detect.Scanner, name string, data []byte) {
@@ -147,6 +221,10 @@ func (x *folderExaminer) content(scanner *detect.Scanner, name string, data []by
 		f.File, f.Blob = name, blob
 		places = append(places, Place{Finding: f})
 	}
+	x.add(places)
+}
+
+func (x *folderExaminer) add(places []Place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.result.Places = append(x.result.Places, places...)

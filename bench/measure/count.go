@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"bufio"
@@ -9,6 +9,13 @@ import (
 	"fmt"
 	"io"
 )
+
+// Tally is what a scanner says it found.
+type Tally struct {
+	Findings int `json:"findings"`
+	// Secrets counts different ones; -1 if the program does not tell.
+	Secrets int `json:"secrets"`
+}
 
 // distinct counts different values without keeping them, which may be secrets.
 type distinct map[[sha256.Size]byte]struct{}
@@ -22,8 +29,8 @@ func (d distinct) add(parts ...[]byte) {
 	d[[sha256.Size]byte(h.Sum(nil))] = struct{}{}
 }
 
-// countMagpie reads JSON Lines of magpie scan.
-func countMagpie(stdout io.Reader) (tally, error) {
+// CountMagpie reads JSON Lines of magpie scan.
+func CountMagpie(stdout io.Reader) (Tally, error) {
 	type line struct {
 		Fingerprint json.RawMessage `json:"fingerprint"`
 	}
@@ -35,11 +42,11 @@ func countMagpie(stdout io.Reader) (tally, error) {
 		secrets.add(l.Fingerprint)
 		return nil
 	})
-	return tally{Findings: n, Secrets: len(secrets)}, err
+	return Tally{Findings: n, Secrets: len(secrets)}, err
 }
 
-// countGitleaks reads the report of gitleaks, whose form betterleaks shares: an array of findings.
-func countGitleaks(stdout io.Reader) (tally, error) {
+// CountGitleaks reads the report of gitleaks, whose form betterleaks shares: an array of findings.
+func CountGitleaks(stdout io.Reader) (Tally, error) {
 	type finding struct {
 		RuleID string
 		Secret json.RawMessage
@@ -52,11 +59,11 @@ func countGitleaks(stdout io.Reader) (tally, error) {
 		secrets.add(f.Secret)
 		return nil
 	})
-	return tally{Findings: n, Secrets: len(secrets)}, err
+	return Tally{Findings: n, Secrets: len(secrets)}, err
 }
 
-// countTitus reads the report of titus: an array of matches, in which equal secrets of one rule share an id.
-func countTitus(stdout io.Reader) (tally, error) {
+// CountTitus reads the report of titus: an array of matches, in which equal secrets of one rule share an id.
+func CountTitus(stdout io.Reader) (Tally, error) {
 	type match struct {
 		FindingID json.RawMessage
 	}
@@ -68,11 +75,11 @@ func countTitus(stdout io.Reader) (tally, error) {
 		secrets.add(m.FindingID)
 		return nil
 	})
-	return tally{Findings: n, Secrets: len(secrets)}, err
+	return Tally{Findings: n, Secrets: len(secrets)}, err
 }
 
-// countTrufflehog reads JSON Lines of trufflehog.
-func countTrufflehog(stdout io.Reader) (tally, error) {
+// CountTrufflehog reads JSON Lines of trufflehog.
+func CountTrufflehog(stdout io.Reader) (Tally, error) {
 	type line struct {
 		DetectorName string
 		Raw          json.RawMessage
@@ -85,13 +92,13 @@ func countTrufflehog(stdout io.Reader) (tally, error) {
 		secrets.add(l.Raw)
 		return nil
 	})
-	return tally{Findings: n, Secrets: len(secrets)}, err
+	return Tally{Findings: n, Secrets: len(secrets)}, err
 }
 
-// countLines counts JSON Lines whatever they hold.
-func countLines(stdout io.Reader) (tally, error) {
+// CountLines counts JSON Lines whatever they hold.
+func CountLines(stdout io.Reader) (Tally, error) {
 	n, err := eachObject(stdout, func(json.RawMessage) error { return nil })
-	return tally{Findings: n, Secrets: -1}, err
+	return Tally{Findings: n, Secrets: -1}, err
 }
 
 // eachObject calls f with every value of a sequence of them, and returns how many there are.

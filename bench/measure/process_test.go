@@ -1,25 +1,24 @@
-package main
+package measure
 
 import (
 	"context"
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-func shell(t *testing.T, script string) spec {
+func shell(t *testing.T, script string) Process {
 	t.Helper()
-	return spec{args: []string{"sh", "-c", script}, dir: t.TempDir(), limit: time.Minute}
+	return Process{Args: []string{"sh", "-c", script}, Dir: t.TempDir(), Limit: time.Minute}
 }
 
 func TestAProcessAndWhatItStartedAreCounted(t *testing.T) {
 	burn := `i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done`
-	f, err := execute(t.Context(), shell(t, "sh -c '"+burn+"'; exit 0"))
+	f, err := Run(t.Context(), shell(t, "sh -c '"+burn+"'; exit 0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,32 +29,32 @@ func TestAProcessAndWhatItStartedAreCounted(t *testing.T) {
 
 func TestExitStatusesThatMeanSuccess(t *testing.T) {
 	s := shell(t, "echo '{}'; exit 3")
-	s.count = countLines
-	if _, err := execute(t.Context(), s); err == nil {
+	s.Count = CountLines
+	if _, err := Run(t.Context(), s); err == nil {
 		t.Error("status 3 passes although it is not listed")
 	}
-	s.found = []int{1, 3}
-	if f, err := execute(t.Context(), s); err != nil || f.Found == nil || f.Found.Findings != 1 {
+	s.Found = []int{1, 3}
+	if f, err := Run(t.Context(), s); err != nil || f.Found == nil || f.Found.Findings != 1 {
 		t.Errorf("got %+v, %v; want one finding", f, err)
 	}
 }
 
 func TestAProgramThatSaysItStoppedEarlyFailed(t *testing.T) {
 	for _, said := range []string{"fatal: unable to read abc", "1:00PM WRN partial scan completed", "x error running scan y"} {
-		if _, err := execute(t.Context(), shell(t, "echo '"+said+"' >&2")); err == nil || !strings.Contains(err.Error(), said) {
+		if _, err := Run(t.Context(), shell(t, "echo '"+said+"' >&2")); err == nil || !strings.Contains(err.Error(), said) {
 			t.Errorf("%q on standard error: got %v, want an error that quotes it", said, err)
 		}
 	}
-	if _, err := execute(t.Context(), shell(t, "echo 'not fatal at all' >&2")); err != nil {
+	if _, err := Run(t.Context(), shell(t, "echo 'not fatal at all' >&2")); err != nil {
 		t.Errorf("got %v for a harmless line", err)
 	}
 }
 
 func TestARunThatTakesTooLongIsEnded(t *testing.T) {
 	s := shell(t, "sleep 1000")
-	s.limit = time.Millisecond
-	if _, err := execute(t.Context(), s); !errors.Is(err, errTooLong) {
-		t.Errorf("got %v, want %v", err, errTooLong)
+	s.Limit = time.Millisecond
+	if _, err := Run(t.Context(), s); !errors.Is(err, ErrTooLong) {
+		t.Errorf("got %v, want %v", err, ErrTooLong)
 	}
 }
 
@@ -64,12 +63,12 @@ func TestWhatAProgramStartedIsEndedWithIt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := execute(ctx, s)
+		_, err := Run(ctx, s)
 		ended <- err
 	}()
 	var child string
 	for child == "" {
-		data, err := os.ReadFile(filepath.Join(s.dir, "child"))
+		data, err := os.ReadFile(filepath.Join(s.Dir, "child"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
@@ -98,15 +97,15 @@ func gone(t *testing.T, pid string) bool {
 
 func TestStandardInputComesFromAFile(t *testing.T) {
 	s := shell(t, "cat")
-	s.stdin = filepath.Join(s.dir, "in")
-	if err := os.WriteFile(s.stdin, []byte("1 2 3"), 0o600); err != nil {
+	s.Stdin = filepath.Join(s.Dir, "in")
+	if err := os.WriteFile(s.Stdin, []byte("1 2 3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.count = func(r io.Reader) (tally, error) {
+	s.Count = func(r io.Reader) (Tally, error) {
 		data, err := io.ReadAll(r)
-		return tally{Findings: len(data)}, err
+		return Tally{Findings: len(data)}, err
 	}
-	if f, err := execute(t.Context(), s); err != nil || f.Found.Findings != 5 {
+	if f, err := Run(t.Context(), s); err != nil || f.Found.Findings != 5 {
 		t.Errorf("got %+v, %v; want the 5 bytes of the file", f.Found, err)
 	}
 }
@@ -123,19 +122,10 @@ func TestWhatIsKeptOfStandardErrorIsBounded(t *testing.T) {
 	}
 }
 
-func TestMissingProgramsAreTold(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	for _, c := range peers() {
-		if _, err := c.command(target{}, ""); !errors.Is(err, exec.ErrNotFound) {
-			t.Errorf("%s: got %v, want %v", c.name, err, exec.ErrNotFound)
-		}
-	}
-}
-
 func TestCanceledRunsSayWhy(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := execute(ctx, shell(t, "sleep 1000")); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, shell(t, "sleep 1000")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }

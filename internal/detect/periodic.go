@@ -25,7 +25,8 @@ func findGaps(text []byte, before, after int, gaps []gap) []gap {
 	if len(text) < minPeriodic {
 		return gaps
 	}
-	for p := 0; p+probeEvery <= len(text); p += probeEvery {
+	step := max(probeEvery, before+after) // a stretch with a gap in it is longer
+	for p := 0; p+probeEvery <= len(text); p += step {
 		start, end, period := stretch(text, p)
 		if end <= p {
 			continue
@@ -34,7 +35,7 @@ func findGaps(text []byte, before, after int, gaps []gap) []gap {
 		if to-from >= probeEvery {
 			gaps = append(gaps, gap{from, to, period})
 		}
-		p = end/probeEvery*probeEvery - probeEvery
+		p = end/probeEvery*probeEvery - step
 	}
 	return gaps
 }

@@ -51,6 +51,10 @@ oracle: ## compare the scan of the repositories in ORACLE_REPOS with one of ever
 bench: build ## compare scanning with git and the peers found on PATH, on the repositories in BENCH_REPOS; BENCH_FLAGS as in docs/benchmarks.md
 	$(GO) run ./bench/history $(BENCH_FLAGS) $(BENCH_REPOS)
 
+.PHONY: bench-detect
+bench-detect: build ## compare scanning the folders in BENCH_FOLDERS with the peers found on PATH, and measure hostile lines, start and rules
+	$(GO) run ./bench/detect $(BENCH_FLAGS) $(BENCH_FOLDERS)
+
 .PHONY: property
 property: ## try 10,000 random ways in which events of pushes can go wrong; SEQUENCES=n for another number
 	scripts/property $(or $(SEQUENCES),10000)

@@ -121,7 +121,7 @@ func run(ctx context.Context, w io.Writer, o options, folders []string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	printMachine(ctx, w, o)
+	printMachine(ctx, w, o, temp)
 	for _, section := range []struct {
 		name string
 		do   func() error
@@ -142,17 +142,18 @@ func run(ctx context.Context, w io.Writer, o options, folders []string) (err err
 }
 
 // printMachine says on what the figures were made.
-func printMachine(ctx context.Context, w io.Writer, o options) {
+func printMachine(ctx context.Context, w io.Writer, o options, temp string) {
 	fmt.Fprintf(w, "%d cores, %s/%s%s\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, measure.Processor())
 	for _, c := range contenders(o.magpie) {
 		path, err := exec.LookPath(c.program)
 		if err != nil {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, path, measure.VersionArgs(c.name)...).CombinedOutput()
-		if err == nil {
-			fmt.Fprintf(w, "%s: %s\n", c.name, measure.Shorten(strings.TrimSpace(string(out))))
+		args := append([]string{path}, measure.VersionArgs(c.name)...)
+		if c.name == "magpie" {
+			args[1] = "version"
 		}
+		fmt.Fprintf(w, "%s: %s\n", c.name, measure.Version(ctx, measure.Process{Args: args, Dir: temp, Env: environment()}))
 	}
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		fmt.Fprintf(w, "load of the machine before: %s\n", strings.Join(strings.Fields(string(load))[:3], " "))

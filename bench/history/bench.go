@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -233,22 +230,9 @@ func (b *bench) scaling() []*series {
 	return all
 }
 
-// versionLine is the first line with a number in it; some print a picture first.
-var versionLine = regexp.MustCompile(`(?m)^.*\d.*$`)
-
-// versionOf returns a program's version: what Go noted when it was installed as a module, or what the program says.
+// versionOf returns a program's version.
 func (b *bench) versionOf(ctx context.Context, program string, args ...string) string {
-	built := ""
-	if info, err := buildinfo.ReadFile(program); err == nil && info.Main.Version != "(devel)" {
-		built = info.Main.Version
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env, cmd.Dir = b.env, b.temp
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return cmp.Or(built, "of unknown version")
-	}
-	return cmp.Or(built, measure.Shorten(versionLine.FindString(string(out))), "of unknown version")
+	return measure.Version(ctx, measure.Process{Args: append([]string{program}, args...), Env: b.env, Dir: b.temp})
 }
 
 // writeJSON writes the figures of every single run.

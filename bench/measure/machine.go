@@ -1,7 +1,12 @@
 package measure
 
 import (
+	"cmp"
+	"context"
+	"debug/buildinfo"
 	"os"
+	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,4 +31,23 @@ func Processor() string {
 		}
 	}
 	return ""
+}
+
+// versionLine is the first line with a number in it; some print a picture first.
+var versionLine = regexp.MustCompile(`(?m)^.*\d.*$`)
+
+// Version returns a program's version: what Go noted when it was installed as a module, or what the program says when it is
+// run as p says.
+func Version(ctx context.Context, p Process) string {
+	built := ""
+	if info, err := buildinfo.ReadFile(p.Args[0]); err == nil && info.Main.Version != "(devel)" {
+		built = info.Main.Version
+	}
+	cmd := exec.CommandContext(ctx, p.Args[0], p.Args[1:]...)
+	cmd.Env, cmd.Dir = p.Env, p.Dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return cmp.Or(built, "of unknown version")
+	}
+	return cmp.Or(built, Shorten(versionLine.FindString(string(out))), "of unknown version")
 }

@@ -31,8 +31,6 @@ type Engine struct {
 	longest int // bytes of the longest literal, with its tail and what its edges look at
 	// before and after bound what the verdicts of all literals depend on.
 	before, after int
-
-	words *lexicon
 }
 
 // literal is an anchor, or its beginning, with the rules that have it.
@@ -123,7 +121,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	few := 4 * len(rules) // literals, in most catalogues
 	e := &Engine{
 		rules: make([]*rule.Rule, 0, len(rules)), byID: make(map[magpie.RuleID]*rule.Rule, len(rules)), opts: opts,
-		filter: &prefilter{}, lits: make([]literal, 0, few), words: words(),
+		filter: &prefilter{}, lits: make([]literal, 0, few),
 	}
 	type key struct {
 		text  string

@@ -171,7 +171,7 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 			Rule: r, Start: start, End: end, MatchStart: at, MatchEnd: end, Confidence: least(r.Confidence, magpie.ConfidenceMedium),
 			Reason: "a value of its form stands next to a name that means a " + r.Title,
 		}
-		_, _, random := s.e.words.traits(window[start:end]).asRandom()
+		_, _, random := words().traits(window[start:end]).asRandom()
 		return random && s.judge(&m, window)
 	})
 	return m, ok
@@ -277,7 +277,7 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 	if r.Generic {
 		s.work += workJudged
 		var ok bool
-		if m.Confidence, m.Reason, ok = s.e.words.judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
+		if m.Confidence, m.Reason, ok = words().judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
 			return m, false
 		}
 	}
@@ -291,7 +291,7 @@ func (s *Scanner) judge(m *Match, text []byte) bool {
 	if !r.Passes(secret) || !r.Filters.Placeholders && !r.Generic && isDummy(r, secret) {
 		return false
 	}
-	if !(r.Generic && r.ByValue()) && !s.e.words.fitsShape(r, secret) {
+	if !(r.Generic && r.ByValue()) && !words().fitsShape(r, secret) {
 		return false
 	}
 	v := r.Verify(secret, text[m.MatchStart:m.MatchEnd])

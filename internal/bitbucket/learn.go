@@ -49,13 +49,30 @@ func (l *learned) quicken(now time.Time) {
 	if l.ceiling == 0 || l.rate < top || now.Sub(latest(l.refusedAt, l.triedAt)) < tryAbove {
 		return
 	}
-	l.triedAt = now
 	l.ceiling *= 1 + l.step
-	l.step = min(l.step*2, largestStep)
+	l.tried(now)
 	l.burst = min(l.burst+leastBurst, startBurst)
 	if l.ceiling*belowCeiling > fastestRate {
 		l.ceiling = 0
 	}
+}
+
+// tried notes that the ceiling was raised.
+func (l *learned) tried(now time.Time) {
+	l.triedAt = now
+	l.step = min(l.step*2, largestStep)
+}
+
+// follow takes over what another process learned, as if it had been learned here. Otherwise, after a limit is gone, each
+// process would begin with small steps whenever it is the first to try the ceiling that others raised before.
+func (l *learned) follow(rate, ceiling float64, now time.Time) {
+	switch {
+	case l.ceiling > 0 && (ceiling == 0 || ceiling > l.ceiling):
+		l.tried(now)
+	case ceiling != l.ceiling: // refused
+		l.triedAt, l.step = now, firstStep
+	}
+	l.rate, l.ceiling = rate, ceiling
 }
 
 // slow notes that the server refused the present rate.

@@ -153,10 +153,7 @@ func (p *Pace) asked(now time.Time, r request, g grant, err error) {
 	}
 	s.read = true
 	if !s.urgently && !g.state.ChangedAt.Equal(s.seen) {
-		if p.known.ceiling != g.state.Ceiling {
-			p.known.triedAt = now // somebody just tried it, for all we know
-		}
-		p.known.rate, p.known.ceiling = g.state.Rate, g.state.Ceiling
+		p.known.follow(g.state.Rate, g.state.Ceiling, now)
 		s.saved = p.known
 	}
 	s.seen = g.state.ChangedAt

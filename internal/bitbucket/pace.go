@@ -203,8 +203,10 @@ func (p *Pace) answered(t ticket) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known.quicken(time.Now())
-	p.learnedMore(time.Now(), false)
+	now, before := time.Now(), p.known
+	if p.known.quicken(now); p.known != before { // to store it once more would void what others learn meanwhile
+		p.learnedMore(now, false)
+	}
 }
 
 // refused tells that the server answered 429 and how long it wants to be left alone. Refusals of requests that were sent

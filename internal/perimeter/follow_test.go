@@ -2,6 +2,7 @@ package perimeter
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -210,6 +211,9 @@ func TestRefusedHooksWait(t *testing.T) {
 		i := b.connect(magpie.ModeInstance)
 		b.synced(i.ID)
 		b.eventually("failed hooks", func() bool { return b.failedHooks() == len(b.repos()) && b.jobsIdle() })
+		if n := b.count(`SELECT count(*) FROM repo WHERE hook_wait <> ` + strconv.FormatInt(b.opts.SyncEvery.Microseconds(), 10)); n != 0 {
+			b.Errorf("%d webhooks do not wait for the first time, want that one sync tries each once", n)
+		}
 		// A sync looks at a few webhooks to find out what the token may do, so requests say nothing; what is stored does.
 		earliest := func() int { return b.count(`SELECT min(hook_retry_at) FROM repo`) }
 		tried := func(what string, after time.Duration, sync func(), want bool) {

@@ -294,8 +294,9 @@ func (p *pass) resolve(ctx context.Context, r magpie.Repo) error {
 	})
 }
 
-// settleAll adds a job for each hook that is not known to be as it should, unless it waits after a refusal, and for some of those that were not checked for
-// long, since people delete and change webhooks. Each transaction is short, so that events need not wait to be stored.
+// settleAll adds a job for each hook that is not known to be as it should, unless it waits after a refusal, and for some of
+// those that were not checked for long, since people delete and change webhooks. Each transaction is short, so that events
+// need not wait to be stored.
 func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error {
 	for after := magpie.RepoID(""); ; {
 		ids, err := store.Query(ctx, s.opts.DB, func(tx *store.Tx) ([]magpie.RepoID, error) {
@@ -304,11 +305,11 @@ func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error 
 		if err != nil {
 			return err
 		}
-		if err := s.settleEach(ctx, ids); err != nil {
-			return err
-		}
-		if len(ids) < settleBatch {
+		if len(ids) == 0 {
 			break
+		}
+		if err := s.settleDue(ctx, id, after, len(ids)); err != nil {
+			return err
 		}
 		after = ids[len(ids)-1]
 	}
@@ -323,6 +324,24 @@ func (s *Service) settleAll(ctx context.Context, id magpie.IntegrationID) error 
 		return err
 	}
 	return s.settleEach(ctx, old)
+}
+
+// settleDue adds a job for each of some hooks, those after one. It looks for them once more while nobody can change them: the
+// job of one that was just taken in may have ended since they were listed, and one that was refused at this moment shall
+// not be tried again at once, and wait twice as long for that.
+func (s *Service) settleDue(ctx context.Context, id magpie.IntegrationID, after magpie.RepoID, limit int) error {
+	return s.opts.DB.Write(ctx, func(tx *store.Tx) error {
+		due, err := tx.HoldReposToSettle(ctx, id, s.hookPrefix(), after, limit, s.opts.Now())
+		if err != nil {
+			return err
+		}
+		for _, repo := range due {
+			if err := enqueueSettle(ctx, tx, repo); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // settleEach adds a job for each of some hooks.

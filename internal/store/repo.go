@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"magpie"
 )
 
@@ -164,12 +166,24 @@ func (tx *Tx) RepoLooked(ctx context.Context, id magpie.RepoID) (looked bool, er
 // far as is known: wanted and not installed, installed under an address that does not start with prefix, or left over on
 // a repository that is not monitored. Those that wait at the time of now, since they were refused, are left out.
 func (tx *Tx) ReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, after magpie.RepoID, limit int, now time.Time) ([]magpie.RepoID, error) {
-	return collect(ctx, tx, scanOne[magpie.RepoID], `SELECT r.id FROM repo r LEFT JOIN hook h ON h.repo_id = r.id
-		WHERE r.integration_id = $1 AND r.id > $2 AND r.hook_retry_at <= $5 AND (
-			r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL OR h.url <> $3 || h.id)
-			OR r.monitored AND r.state = 'archived' AND r.hook_state = 'pending'
-			OR NOT r.monitored AND h.id IS NOT NULL AND r.state <> 'deleted')
-		ORDER BY r.id LIMIT $4`, id, after, prefix, limit, micros(now))
+	return collect(ctx, tx, scanOne[magpie.RepoID], reposToSettle, id, after, prefix, limit, micros(now))
+}
+
+const reposToSettle = `SELECT r.id FROM repo r LEFT JOIN hook h ON h.repo_id = r.id
+	WHERE r.integration_id = $1 AND r.id > $2 AND r.hook_retry_at <= $5 AND (
+		r.monitored AND r.state = 'available' AND (r.hook_state <> 'installed' OR h.id IS NULL OR h.url <> $3 || h.id)
+		OR r.monitored AND r.state = 'archived' AND r.hook_state = 'pending'
+		OR NOT r.monitored AND h.id IS NOT NULL AND r.state <> 'deleted')
+	ORDER BY r.id LIMIT $4`
+
+// HoldReposToSettle is ReposToSettle for a transaction that acts on the answer: until it ends, none of them can be settled,
+// or refused, by anybody else.
+func (tx *Tx) HoldReposToSettle(ctx context.Context, id magpie.IntegrationID, prefix string, after magpie.RepoID, limit int, now time.Time) ([]magpie.RepoID, error) {
+	query := reposToSettle
+	if _, shared := tx.native.(pgx.Tx); shared {
+		query += ` FOR UPDATE OF r`
+	}
+	return collect(ctx, tx, scanOne[magpie.RepoID], query, id, after, prefix, limit, micros(now))
 }
 
 // ReposToCheck returns the ids of an integration's repositories whose installed hook was last seen, or heard of by an

@@ -5,12 +5,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,42 +62,6 @@ func Open(t testing.TB, address string, register func(*queue.Engine, *store.DB))
 	})
 	db.SetEnqueuer(jobs)
 	return db, jobs
-}
-
-// SQLite returns the address of a database file that does not exist yet.
-func SQLite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "magpie.db") }
-
-var postgresCount atomic.Int64
-
-// Postgres returns the address of an empty PostgreSQL database, dropped when the test ends. Without a server it skips.
-func Postgres(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv(PostgresEnv)
-	if server == "" {
-		t.Skipf("%s is not set; `make test` starts PostgreSQL and sets it", PostgresEnv)
-	}
-	config, err := pgx.ParseConfig(server)
-	if err != nil {
-		t.Fatalf("%s is not a PostgreSQL address", PostgresEnv)
-	}
-	name := fmt.Sprintf("magpie_test_%d_%d", os.Getpid(), postgresCount.Add(1))
-	execPostgres(t, config, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
-	t.Cleanup(func() { execPostgres(t, config, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)") })
-	base, query, _ := strings.Cut(server, "?")
-	return base[:strings.LastIndexByte(base, '/')+1] + name + "?" + query
-}
-
-func execPostgres(t *testing.T, config *pgx.ConnConfig, statement string) {
-	t.Helper()
-	ctx := context.Background()
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Exec runs a statement that only tests need, such as one that fakes another process's trace.

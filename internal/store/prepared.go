@@ -10,7 +10,7 @@ import (
 
 // maxPrepared bounds how many statements one connection keeps. A server at work uses about a hundred; those whose text
 // depends on what is asked for come and go.
-const maxPrepared = 300
+const maxPrepared = 200
 
 // preparing connects to SQLite. Its connections keep the statements that ran on them, which else would be parsed each time:
 // of what a server does for an event, a third.

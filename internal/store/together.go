@@ -25,6 +25,9 @@ func (db *DB) writeTogether(ctx context.Context, fn func(context.Context, *Tx) e
 	if db.pool != nil { // it gathers commits itself
 		return db.Write(ctx, func(tx *Tx) error { return fn(ctx, tx) })
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	p := &part{
 		fn: func(tx *Tx) error { return fn(context.WithoutCancel(ctx), tx) }, event: event, came: time.Now(), done: make(chan error, 1),
 	}

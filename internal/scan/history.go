@@ -167,9 +167,10 @@ func (s *Service) scan(ctx context.Context, r remote, want fetch, record record,
 	meter.resume(at.Progress)
 	watchCtx, stop := context.WithCancelCause(ctx)
 	reported := make(chan struct{})
+	reports := record.scan // a copy, since its progress is changed below
 	go func() {
 		defer close(reported)
-		s.report(watchCtx, record.scan, meter, stop)
+		s.report(watchCtx, reports, meter, stop)
 	}()
 	// What is stored is stored whole: the watch, which ends when the scan's row does, must not cut it short.
 	keep := func(_ context.Context, slice Slice) error {

@@ -192,7 +192,8 @@ func (a *App) openStages(context.Context) error {
 		},
 	}
 	if a.Config.Verify {
-		incidents.Verify = verify.New(verify.Options{HTTP: a.Guard.Client(apiTimeout), Log: a.Log})
+		hosts, allowed := verify.Hosts(a.Config.VerifyHosts, a.Engine.Rules())
+		incidents.Verify = verify.New(verify.Options{HTTP: a.Guard.Client(apiTimeout), Hosts: hosts, Allowed: allowed, Log: a.Log})
 		incidents.Rule = a.Engine.Rule
 	}
 	a.Incidents = incident.New(incidents)

@@ -87,6 +87,12 @@ func (c *Config) check() Problems {
 				"write single addresses, such as 10.2.0.7, or ranges such as 10.2.0.0/24")
 		}
 	}
+	for _, entry := range c.VerifyHosts {
+		if name, other, _ := strings.Cut(entry, "="); !isHost(name) || other != "" && !isHost(other) {
+			bad("verify_hosts", fmt.Sprintf("%q is no host and no replacement of one", entry),
+				"write gitlab.com=gitlab.example.com to ask your own, api.example.com= to never ask it, or a host alone to ask only such")
+		}
+	}
 	c.Mail.check(bad)
 	c.Notify.check(bad)
 	checkEvery := func(key string, d, least time.Duration) {
@@ -169,6 +175,12 @@ func (n Notify) check(bad func(key, message, hint string)) {
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// isHost says whether text is the name of a host with or without a port, and nothing else of an address.
+func isHost(text string) bool {
+	u, err := url.Parse("https://" + text)
+	return err == nil && u.Host == text && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(text, " *,")
 }
 
 // isRange says whether guard.ParseAllow will understand the entry.

@@ -70,6 +70,12 @@ type Config struct {
 	// sent to its vendor and to nobody else, in a request that only reads. Off, no found value ever leaves the server.
 	Verify bool `toml:"verify" default:"false"`
 
+	// VerifyHosts changes who is asked. NAME=OTHER asks the host OTHER instead of the one that the detectors name, for products
+	// that you run yourself, such as gitlab.com=gitlab.example.com; a port may follow, and a private address needs an entry in
+	// outgoing_allow. NAME= never asks that host. NAME alone allows it: where one stands so, no other is asked. Without any,
+	// the hosts that the built-in detectors name are.
+	VerifyHosts []string `toml:"verify_hosts" default:""`
+
 	// SyncEvery is how often projects and repositories are read from Bitbucket, to find new, renamed and deleted ones and
 	// to repair webhooks.
 	SyncEvery time.Duration `toml:"sync_every" default:"15m"`

@@ -101,6 +101,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"MAGPIE_LISTEN=8080", "MAGPIE_PUBLIC_URL=magpie.example.com/app", "MAGPIE_DATABASE=" + hidden, "MAGPIE_CA_FILE=/nonexistent.pem",
 		"MAGPIE_OUTGOING_ALLOW=private,everything", "MAGPIE_MAIL_TLS=maybe", "MAGPIE_MAIL_USERNAME=magpie", "MAGPIE_SYNC_EVERY=15",
 		"MAGPIE_SWEEP_EVERY=1s", "MAGPIE_TEMP_RESERVE=-1", "MAGPIE_TOKEN_GRACE=-1m", "MAGPIE_LOG_LEVEL=loud", "MAGPIE_MAIL_PASSWORD_FILE=/nonexistent", "MAGPIE_METRICS_LISTEN=:99999",
+		"MAGPIE_VERIFY_HOSTS=gitlab.com=https://gitlab.example.com/",
 	})
 	problems, ok := errors.AsType[Problems](err)
 	if !ok {
@@ -116,7 +117,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"listne", "mail.frmo", "scan_workers", "log_format", "MAGPIE_LISTEN", "MAGPIE_PUBLIC_URL", "MAGPIE_DATABASE", "MAGPIE_CA_FILE",
 		"MAGPIE_OUTGOING_ALLOW", "MAGPIE_MAIL_TLS", "MAGPIE_MAIL_USERNAME", "MAGPIE_MAIL_FROM", "MAGPIE_SYNC_EVERY", "MAGPIE_SWEEP_EVERY",
-		"MAGPIE_LOG_LEVEL", "MAGPIE_TEMP_RESERVE", "MAGPIE_TOKEN_GRACE", "MAGPIE_MAIL_PASSWORD_FILE", "MAGPIE_METRICS_LISTEN",
+		"MAGPIE_LOG_LEVEL", "MAGPIE_TEMP_RESERVE", "MAGPIE_TOKEN_GRACE", "MAGPIE_MAIL_PASSWORD_FILE", "MAGPIE_METRICS_LISTEN", "MAGPIE_VERIFY_HOSTS",
 	} {
 		if !got[want] {
 			t.Errorf("no problem reported for %s", want)

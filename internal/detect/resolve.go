@@ -66,6 +66,8 @@ func rank(m Match) int {
 		n = 1
 	case m.Rule.Generic || m.Rule.Filters.Shape != "":
 		n = 2
+	case m.Rule.Vendor == "":
+		n = 3 // a kind that anybody's secret may be of, such as a JWT, is all that it knows
 	case m.Confidence == magpie.ConfidenceProven:
 		n = 8
 	case m.Rule.ByValue():

@@ -13,8 +13,10 @@ import (
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // base62CRC returns the CRC-32 of s as six base-62 digits, the checksum that GitHub introduced for its tokens.
-func base62CRC(s []byte) string {
-	n := crc32.ChecksumIEEE(s)
+func base62CRC(s []byte) string { return base62Digits(crc32.ChecksumIEEE(s)) }
+
+// base62Digits writes n in six digits.
+func base62Digits(n uint32) string {
 	var out [6]byte
 	for i := len(out) - 1; i >= 0; i-- {
 		out[i] = base62[n%62]
@@ -38,6 +40,45 @@ func checkCRCBase62(secret, _ []byte) Verdict {
 		return wrongSum
 	}
 	return rightSum
+}
+
+// checkVercel proves tokens of Vercel, which scanners publish to be of the form of GitHub's. The vendor itself says that there are
+// prefixes only (vercel.com/changelog/new-token-formats-and-secret-scanning), so a wrong sum proves nothing.
+func checkVercel(secret, match []byte) Verdict {
+	if v := checkCRCBase62(secret, match); v.Outcome == Proven {
+		return v
+	}
+	return Verdict{}
+}
+
+// checkSynapse proves access and refresh tokens of Synapse: syt_ or syr_, the user in base64, 20 letters, and the CRC-32 of all
+// that in six base-62 digits (generate_access_token in synapse/handlers/auth.py).
+func checkSynapse(secret, _ []byte) Verdict {
+	i := bytes.LastIndexByte(secret, '_')
+	if i < 0 || base62CRC(secret[:i]) != string(secret[i+1:]) {
+		return wrongSum
+	}
+	return rightSum
+}
+
+// checkCloudflare proves the tokens of Cloudflare that have a prefix: 40 characters and a checksum of eight hexadecimal digits
+// (developers.cloudflare.com/fundamentals/api/get-started/token-formats). Neither the function nor what it covers is published;
+// CRC-32 of the body and of the whole are tried, and a mismatch proves nothing.
+func checkCloudflare(secret, _ []byte) Verdict {
+	if len(secret) < 48 {
+		return Verdict{}
+	}
+	body, digits := secret[:len(secret)-8], secret[len(secret)-8:]
+	sum, err := strconv.ParseUint(string(digits), 16, 32)
+	if err != nil {
+		return Verdict{}
+	}
+	for _, b := range [][]byte{body, body[len(body)-40:]} {
+		if crc32.ChecksumIEEE(b) == uint32(sum) {
+			return rightSum
+		}
+	}
+	return Verdict{}
 }
 
 // checkAtlassian proves tokens that end in the CRC-32 of what stands before it, in eight hexadecimal digits. Whether the
@@ -87,6 +128,9 @@ func checkGitLab(secret, _ []byte) Verdict {
 
 // checkGrafana proves service account tokens: the last eight digits are the CRC-32 of what stands before.
 func checkGrafana(secret, _ []byte) Verdict {
+	if len(secret) < 20 {
+		return Verdict{}
+	}
 	body, digits := secret[:len(secret)-9], string(secret[len(secret)-8:])
 	sum, err := strconv.ParseUint(digits, 16, 32)
 	if err != nil || crc32.ChecksumIEEE(body) != uint32(sum) {
@@ -114,8 +158,17 @@ func checkNKeySeed(secret, _ []byte) Verdict {
 	if err != nil || len(raw) != 36 {
 		return Verdict{Outcome: Refuted}
 	}
+	if !endsInCRC16(raw) {
+		return wrongSum
+	}
+	return rightSum
+}
+
+// endsInCRC16 reports whether the last two bytes of raw are the CRC-16 (XMODEM) of the others, low byte first.
+func endsInCRC16(raw []byte) bool {
+	body, sum := raw[:len(raw)-2], raw[len(raw)-2:]
 	var crc uint16
-	for _, b := range raw[:34] {
+	for _, b := range body {
 		crc ^= uint16(b) << 8
 		for range 8 {
 			carry := crc & 0x8000
@@ -125,10 +178,7 @@ func checkNKeySeed(secret, _ []byte) Verdict {
 			}
 		}
 	}
-	if uint16(raw[34])|uint16(raw[35])<<8 != crc {
-		return wrongSum
-	}
-	return rightSum
+	return uint16(sum[0])|uint16(sum[1])<<8 == crc
 }
 
 const bech32Digits = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"

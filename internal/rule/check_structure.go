@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -32,7 +33,21 @@ func checkJWT(secret, _ []byte) Verdict {
 	if claims["sub"] == "1234567890" && (claims["name"] == "John Doe" || claims["name"] == nil) {
 		return Verdict{Outcome: Refuted}
 	}
-	return Verdict{Outcome: Proven, Reason: "its header and claims are those of a token signed with " + clip(header.Alg)}
+	return Verdict{Outcome: Proven, Reason: "its header and claims are those of a token signed with " + clip(header.Alg) + lifetime(claims["exp"], time.Now())}
+}
+
+// lifetime says until when a token is good, given its claim exp (RFC 7519 section 4.1.4: seconds since 1970). An expired token
+// is still reported: its kind may be made anew, and clocks are not everywhere looked at.
+func lifetime(exp any, now time.Time) string {
+	seconds, ok := exp.(float64)
+	if !ok || seconds < 1e8 || seconds > 1e11 {
+		return ""
+	}
+	end := time.Unix(int64(seconds), 0).UTC()
+	if end.Before(now) {
+		return ", which expired on " + end.Format(time.DateOnly)
+	}
+	return ", which expires on " + end.Format(time.DateOnly)
 }
 
 // clip keeps the text of an unknown author short and harmless.
@@ -111,7 +126,7 @@ func checkPEMKey(secret, _ []byte) Verdict {
 		return Verdict{}
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || bytes.Contains([]byte(block.Headers["Proc-Type"]), []byte("ENCRYPTED")) {
-		return Verdict{Reason: "it is encrypted with a passphrase", Downgraded: true}
+		return Verdict{Reason: encryptedReason, Downgraded: true}
 	}
 	if kind := keyKind(block); kind != "" {
 		return Verdict{Outcome: Proven, Reason: "it parses as " + kind}
@@ -119,7 +134,7 @@ func checkPEMKey(secret, _ []byte) Verdict {
 	if block.Type == "OPENSSH PRIVATE KEY" {
 		_, err := ssh.ParseRawPrivateKey(pem.EncodeToMemory(block))
 		if _, ok := err.(*ssh.PassphraseMissingError); ok {
-			return Verdict{Reason: "it is encrypted with a passphrase", Downgraded: true}
+			return Verdict{Reason: encryptedReason, Downgraded: true}
 		}
 		if err == nil {
 			return Verdict{Outcome: Proven, Reason: "it parses as an OpenSSH key"}
@@ -151,7 +166,7 @@ func keyKind(block *pem.Block) string {
 	}
 	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return ""
+		return structuredKey(block.Bytes)
 	}
 	switch k := k.(type) {
 	case *rsa.PrivateKey:
@@ -162,25 +177,4 @@ func keyKind(block *pem.Block) string {
 		return "an Ed25519 key"
 	}
 	return "a private key"
-}
-
-// checkPGPKey refutes armour without a secret key packet in it and proves one that has it (RFC 4880, section 4.2: tag
-// 5 in the old or the new header form).
-func checkPGPKey(secret, _ []byte) Verdict {
-	s := bytes.ReplaceAll(secret, []byte(`\n`), []byte("\n"))
-	for line := range bytes.Lines(s) {
-		line = bytes.TrimSpace(line)
-		if len(line) < 40 || bytes.HasPrefix(line, []byte("--")) || bytes.Contains(line, []byte(": ")) {
-			continue
-		}
-		raw, err := base64.StdEncoding.DecodeString(string(line[:len(line)&^3]))
-		if err != nil || len(raw) == 0 {
-			return Verdict{Outcome: Refuted}
-		}
-		if raw[0]&0xfc == 0x94 || raw[0] == 0xc5 {
-			return Verdict{Outcome: Proven, Reason: "it begins with a secret key packet"}
-		}
-		return Verdict{}
-	}
-	return Verdict{Outcome: Refuted}
 }

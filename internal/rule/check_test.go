@@ -2,6 +2,7 @@ package rule
 
 import (
 	"testing"
+	"time"
 )
 
 func TestMatchPath(t *testing.T) {
@@ -67,4 +68,75 @@ func TestEntropy(t *testing.T) {
 	if got := Entropy([]byte("abcd")); got != 2 {
 		t.Errorf("got %v, want 2", got)
 	}
+}
+
+// TestMarvin holds the checksum of Microsoft's keys against the vectors that SymCrypt publishes.
+func TestMarvin(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		seed uint64
+		want uint64 // both halves, of which the checksum is the exclusive or
+	}{
+		{"abc", 0xd53cd9cecd0893b7, 0x22c74339492769bf},
+		{"abcdefghijklmnopqrstuvwxyz", 0xddddeeeeffff000, 0xa128eb7e7260aca2},
+	} {
+		if got, want := marvin32([]byte(tt.text), tt.seed), uint32(tt.want>>32)^uint32(tt.want); got != want {
+			t.Errorf("marvin32(%q) = %08x, want %08x", tt.text, got, want)
+		}
+	}
+}
+
+func TestMnemonic(t *testing.T) {
+	if got := len(bip39Index()); got != 2048 {
+		t.Fatalf("the word list has %d words", got)
+	}
+	for _, tt := range []struct {
+		words string
+		want  Outcome
+	}{
+		// The first two are vectors of BIP 39.
+		{"legal winner thank year wave sausage worth useful legal winner thank yellow", Proven},
+		{"hamster diagram private dutch cause delay private meat slide toddler razor book happy fancy gospel tennis maple dilemma loan word shrug inflict delay length", Proven},
+		{"legal winner thank year wave sausage worth useful legal winner thank legal", Unknown},
+		{"legal winner thank year wave sausage worth useful legal winner thank kubernetes", Refuted},
+		{"legal winner thank year", Refuted},
+	} {
+		if got := checkMnemonic([]byte(tt.words), nil); got.Outcome != tt.want {
+			t.Errorf("%q: %+v, want %v", tt.words, got, tt.want)
+		}
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, tt := range []struct {
+		exp  any
+		want string
+	}{
+		{float64(1_699_000_000), ", which expired on 2023-11-03"},
+		{float64(2_005_576_000), ", which expires on 2033-07-21"},
+		{nil, ""},
+		{"soon", ""},
+		{float64(1e300), ""},
+	} {
+		if got := lifetime(tt.exp, now); got != tt.want {
+			t.Errorf("lifetime(%v) = %q, want %q", tt.exp, got, tt.want)
+		}
+	}
+}
+
+// FuzzChecks gives every check bytes that are not as its rule would give them: none may panic or prove nothing in words.
+func FuzzChecks(f *testing.F) {
+	f.Add([]byte("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ==\n=aaaa\n-----END PGP PRIVATE KEY BLOCK-----"))
+	f.Add([]byte("PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nPublic-Lines: 99999\nPrivate-Lines: -1\nPrivate-MAC: 00"))
+	f.Add([]byte(`{"kty":"OKP","crv":"Ed25519","d":"AA","x":"AA"}`))
+	f.Add([]byte("<RSAKeyValue><Modulus>AA==</Modulus><P>AA==</P><Q></Q><D>AA==</D>"))
+	f.Add([]byte("pypi-AgEIcHlwaS5vcmcCAAAGIA"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for name, check := range checks {
+			if v := check(b, b); v.Outcome == Proven && v.Reason == "" {
+				t.Errorf("%s proves %q without a reason", name, b)
+			}
+		}
+	})
 }

@@ -46,6 +46,9 @@ type Options struct {
 	Rate rate.Limit
 	// Hosts replaces the hosts that rules name: "gitlab.com" → "gitlab.example.com". One replaced by "" is never asked.
 	Hosts map[string]string
+	// Allowed are the hosts, as rules name them, that may be asked; nil allows all. A rule that somebody adds must not be able
+	// to have secrets sent to a host of its own.
+	Allowed []string
 	// Timeout bounds one request; 0 means 20 seconds.
 	Timeout time.Duration
 	Log     *slog.Logger
@@ -56,6 +59,7 @@ type Verifier struct {
 	http    *http.Client
 	rate    rate.Limit
 	hosts   map[string]string
+	allowed map[string]bool // nil allows all
 	timeout time.Duration
 	log     *slog.Logger
 
@@ -77,7 +81,14 @@ func New(o Options) *Verifier {
 	client := *o.HTTP
 	client.Jar = nil
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Verifier{http: &client, rate: o.Rate, hosts: o.Hosts, timeout: o.Timeout, log: o.Log, limits: map[string]*rate.Limiter{}}
+	var allowed map[string]bool
+	if o.Allowed != nil {
+		allowed = make(map[string]bool, len(o.Allowed))
+		for _, host := range o.Allowed {
+			allowed[host] = true
+		}
+	}
+	return &Verifier{http: &client, rate: o.Rate, hosts: o.Hosts, allowed: allowed, timeout: o.Timeout, log: o.Log, limits: map[string]*rate.Limiter{}}
 }
 
 // Result is what came of asking.
@@ -97,6 +108,9 @@ func (v *Verifier) Check(ctx context.Context, r *rule.Rule, secret magpie.Secret
 		return Result{Validity: magpie.ValidityNoChecker, Why: "its detector does not say how to ask the vendor about this kind of value"}
 	}
 	host := r.Probe.Host()
+	if v.allowed != nil && !v.allowed[host] {
+		return Result{Validity: magpie.ValidityNoChecker, Why: host + " is not among the hosts that may be asked"}
+	}
 	if to, ok := v.hosts[host]; ok {
 		host = to
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/binary"
 	"io"
 	"strings"
 	"testing"
@@ -103,9 +104,22 @@ func TestTextIsNoContainer(t *testing.T) {
 	}
 }
 
+// foreign returns containers that Go has no writer for, as seeds.
+func foreign(f *testing.F) [][]byte {
+	one := entry{"a/b", "one line and another\n"}
+	all := [][]byte{zipped64("#!", one), cpioed(one), oldCpio(one), binaryCpio(binary.BigEndian, one), rpmed(squeezed(f, cpioed(one)))}
+	for _, data := range sevenZips(f) {
+		all = append(all, data)
+	}
+	return append(all, tool(f, []byte(one.text), "xz", "-c"), tool(f, []byte(one.text), "xz", "-c", "-F", "lzma"))
+}
+
 // FuzzWalk expects no panic, no more than the budget, and places in the container.
 func FuzzWalk(f *testing.F) {
 	for _, data := range samples(f, "one line and another\n") {
+		f.Add(data)
+	}
+	for _, data := range foreign(f) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -128,6 +128,8 @@ func (w *walker) walk(kind string, data []byte, whole Member) error {
 		return w.rpm(data)
 	case "7z":
 		return w.sevenZip(data)
+	case "pdf":
+		return w.pdf(data)
 	}
 	return w.compressed(kind, bytes.NewReader(data), whole)
 }

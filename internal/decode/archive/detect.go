@@ -16,6 +16,7 @@ var magics = []struct{ head, kind string }{
 	{"7z\xbc\xaf\x27\x1c", "7z"},
 	{"!<arch>\n", "ar"},
 	{"\xed\xab\xee\xdb", "rpm"},
+	{"%PDF-", "pdf"},
 	{"070701", "cpio"},
 	{"070702", "cpio"},
 	{"070707", "cpio"},

@@ -2,11 +2,12 @@ package archive
 
 import "sort"
 
-// span is a part of a text that was put together: the bytes from at on were made of size bytes of the container that stand
-// at from. Where length and size are the same, byte stands for byte.
+// span is a part of a text that was put together: the length bytes from at on were made of the size bytes of the container
+// that stand at from.
 type span struct {
 	at, length int
 	from, size int
+	unit       int // bytes of the container to one of the text, if that is the same throughout; otherwise 0
 }
 
 // place returns where the text from start to end was taken from. ok is false if no part of it was taken from anywhere.
@@ -16,19 +17,20 @@ func place(spans []span, start, end int) (from, to int, ok bool) {
 	if i >= len(spans) || last < i {
 		return 0, 0, false
 	}
-	from, _ = spans[i].source(max(start, spans[i].at), spans[i].at+spans[i].length)
-	_, to = spans[last].source(spans[last].at, min(end, spans[last].at+spans[last].length))
-	if to <= from { // what comes later stands before it
-		_, to = spans[i].source(spans[i].at, spans[i].at+spans[i].length)
+	from, to = spans[i].source(start, end)
+	if last > i {
+		if _, stop := spans[last].source(start, end); stop > from { // otherwise what comes later stands before it
+			to = stop
+		}
 	}
 	return from, to, true
 }
 
-// source returns where in the container the part of the text from start to end, all of it in the span, stands.
+// source returns where in the container the part of the text from start to end that is in the span stands.
 func (s span) source(start, end int) (from, to int) {
-	if s.length > 0 && s.size%s.length == 0 { // so many bytes to each
-		unit := s.size / s.length
-		return s.from + (start-s.at)*unit, s.from + (end-s.at)*unit
+	if s.unit == 0 {
+		return s.from, s.from + s.size
 	}
-	return s.from, s.from + s.size
+	start, end = max(start-s.at, 0), min(end-s.at, s.length)
+	return s.from + start*s.unit, s.from + end*s.unit
 }

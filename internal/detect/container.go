@@ -45,10 +45,7 @@ func (s *Scanner) members(t *Trace, kind string, data []byte, depth int, o outer
 			return
 		}
 		in := outer{kind: prefix + m.Path, member: prefix + m.Path, name: path.Clean(m.Name), start: o.start, end: o.end, bare: true}
-		in.place = func(int, int) (int, int) { return o.place(m.Start, m.End) }
-		if m.Exact {
-			in.place = func(start, end int) (int, int) { return o.place(m.Start+start, m.Start+end) }
-		}
+		in.place = func(start, end int) (int, int) { return o.place(m.Place(start, end)) }
 		s.decodable = decodeFactor*len(m.Data) + decodeFloor
 		found = s.decoded(t, m.Data, depth+1, in, !m.Markup && !IsBinary(m.Data), found)
 	}, func(why string) { t.skip(prefix + why) })

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/binary"
 	"io"
 	"strings"
 	"testing"
@@ -103,26 +104,47 @@ func TestTextIsNoContainer(t *testing.T) {
 	}
 }
 
-// FuzzWalk expects no panic, no more than the budget, and places in the container.
+// foreign returns containers that Go has no writer for, as seeds.
+func foreign(f *testing.F) [][]byte {
+	one := entry{"a/b", "one line and another\n"}
+	all := [][]byte{zipped64("#!", one), cpioed(one), oldCpio(one), binaryCpio(binary.BigEndian, one), rpmed(squeezed(f, cpioed(one)))}
+	for _, data := range sevenZips(f) {
+		all = append(all, data)
+	}
+	return append(all, tool(f, []byte(one.text), "xz", "-c"), tool(f, []byte(one.text), "xz", "-c", "-F", "lzma"))
+}
+
+// checkWalk walks a container with a small budget and expects no panic, no more than the budget, and places in the container.
+func checkWalk(t *testing.T, kind string, data []byte) {
+	b := Budget{Bytes: 1 << 20, Members: 100}
+	total, members := 0, 0
+	Walk(kind, data, &b, func(m Member) {
+		total, members = total+len(m.Data), members+1
+		if m.Start < 0 || m.End > len(data) || m.Start > m.End || m.Exact && m.End-m.Start != len(m.Data) {
+			t.Errorf("%s: %d bytes at %d-%d of %d", m.Path, len(m.Data), m.Start, m.End, len(data))
+		}
+		for i := 0; i < len(m.Data); i += 1 + len(m.Data)/7 {
+			if from, to := m.Place(i, min(len(m.Data), i+9)); from < 0 || to > len(data) || from > to {
+				t.Errorf("%s: %d bytes from %d on are placed at %d-%d of %d", m.Path, len(m.Data), i, from, to, len(data))
+			}
+		}
+	}, func(string) {})
+	if members > 200 || total > 3<<20+100*len(data) {
+		t.Errorf("%d members of %d bytes from %d", members, total, len(data))
+	}
+}
+
+// FuzzWalk walks containers of all kinds.
 func FuzzWalk(f *testing.F) {
 	for _, data := range samples(f, "one line and another\n") {
 		f.Add(data)
 	}
+	for _, data := range foreign(f) {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		kind := Detect(data)
-		if kind == "" {
-			return
-		}
-		b := Budget{Bytes: 1 << 20, Members: 100}
-		total, members := 0, 0
-		Walk(kind, data, &b, func(m Member) {
-			total, members = total+len(m.Data), members+1
-			if m.Start < 0 || m.End > len(data) || m.Start > m.End || m.Exact && m.End-m.Start != len(m.Data) {
-				t.Errorf("%s: %d bytes at %d-%d of %d", m.Path, len(m.Data), m.Start, m.End, len(data))
-			}
-		}, func(string) {})
-		if members > 200 || total > 3<<20+100*len(data) {
-			t.Errorf("%d members of %d bytes from %d", members, total, len(data))
+		if kind := Detect(data); kind != "" {
+			checkWalk(t, kind, data)
 		}
 	})
 }

@@ -9,13 +9,16 @@ import (
 	"strconv"
 )
 
+// tarBlock is the size of a header in bytes.
+const tarBlock = 512
+
 // isTar reports whether data begins with a header of tar whose checksum is right.
 func isTar(data []byte) bool {
-	if len(data) < block || string(data[257:262]) != "ustar" {
+	if len(data) < tarBlock || string(data[257:262]) != "ustar" {
 		return false
 	}
 	sum := 8 * int(' ')
-	for i, c := range data[:block] {
+	for i, c := range data[:tarBlock] {
 		if i < 148 || i >= 156 {
 			sum += int(c)
 		}
@@ -41,13 +44,9 @@ func (w *walker) tar(path string, data []byte, r io.Reader, m Member) error {
 		m.Name, m.Path = h.Name, path+":"+shown(h.Name)
 		if data != nil {
 			start := len(data) - r.(*bytes.Reader).Len()
-			m.Start, m.End, m.Exact = start, start+int(min(h.Size, int64(len(data)-start))), true
-			if w.budget.Members--; w.budget.Members < 0 {
-				return errBudget
-			}
-			m.Data = data[m.Start:m.End]
-			if len(m.Data) > 0 {
-				w.emit(m)
+			m.Start, m.End = start, start+int(min(h.Size, int64(len(data)-start)))
+			if err := w.whole(data, m); err != nil {
+				return err
 			}
 			continue
 		}

@@ -32,6 +32,20 @@ type Finding struct {
 	Presence Presence
 
 	Excerpt Excerpt
+
+	// Comment is the comment at its line that says to ignore it, such as "gitleaks:allow"; empty if there is none.
+	Comment string
+	// Line is the line of the match, shortened if it is long, and Match the part of it that the detector matched, for rules
+	// about what to ignore. Both hold the secret. They are empty where too much was found to keep them.
+	Line, Match Secret
+	// Ignored says by whose word it is known and accepted; the zero Ignored means that it is not.
+	Ignored Ignored
+}
+
+// Ignored says by whose word a finding is known and accepted.
+type Ignored struct {
+	Kind string // what that word goes by: "comment", "path", "finding", or "excluded" by the server's own settings
+	By   string // the comment, or the file and line that says so, for people
 }
 
 // Confidence says how sure a detector is.

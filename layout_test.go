@@ -25,6 +25,7 @@ var imports = map[string][]string{
 	"internal/decode/lzma":    nil,
 	"internal/decode/archive": {"internal/decode/lzma"},
 	"internal/detect":         {"internal/rule", "internal/decode", "internal/decode/archive"},
+	"internal/ignore":         {"internal/detect"},
 	"internal/git":            nil,
 	"internal/inflate":        nil,
 	"internal/git/pack":       {"internal/git", "internal/inflate"},
@@ -89,7 +90,7 @@ const (
 )
 
 var groups = map[string][]string{
-	engines:  {"rules", "internal/rule", "internal/decode", "internal/decode/lzma", "internal/decode/archive", "internal/detect", "internal/git", "internal/inflate", "internal/git/pack", "internal/seal"},
+	engines:  {"rules", "internal/rule", "internal/decode", "internal/decode/lzma", "internal/decode/archive", "internal/detect", "internal/ignore", "internal/git", "internal/inflate", "internal/git/pack", "internal/seal"},
 	adapters: {"internal/guard", "internal/store", "internal/queue", "internal/bitbucket", "internal/git/smarthttp", "internal/mail", "internal/notify", "internal/verify"},
 	stages:   {"internal/perimeter", "internal/scan", "internal/incident", "internal/alert"},
 	beside:   {"internal/access", "internal/report", "internal/insight"},

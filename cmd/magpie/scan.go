@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"magpie/internal/git/pack"
 	"magpie/internal/git/smarthttp"
 	"magpie/internal/guard"
+	"magpie/internal/ignore"
 	"magpie/internal/report"
 	"magpie/internal/rule"
 	"magpie/internal/scan"
@@ -32,7 +34,8 @@ type scanCommand struct {
 	CAFile      []string `type:"existingfile" placeholder:"FILE" help:"Further certificate authorities for --url, in PEM."`
 	Jobs        int      `short:"j" placeholder:"N" help:"How many cores to use. Default: all."`
 	NoProgress  bool     `help:"Show no progress."`
-	Paths       []string `arg:"" optional:"" name:"path" help:"Git repository or bundle (all of its history), folder or file, or - for standard input."`
+	ignoreFlags
+	Paths []string `arg:"" optional:"" name:"path" help:"Git repository or bundle (all of its history), folder or file, or - for standard input."`
 }
 
 // Run implements the command.
@@ -44,7 +47,11 @@ func (c *scanCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	job := scanJob{command: c, process: p, engine: engine, started: time.Now()}
+	sieve, err := newSieve(c.ignoreFlags, engine)
+	if err != nil {
+		return err
+	}
+	job := scanJob{command: c, process: p, engine: engine, sieve: sieve, started: time.Now()}
 	if c.URL != "" {
 		job.one(c.URL, job.remote)
 	}
@@ -76,7 +83,7 @@ func newEngine(files []string) (*detect.Engine, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return detect.New(all, detect.Options{})
+	return detect.New(all, detect.Options{KeepIgnored: true})
 }
 
 // scanJob is one run of the command over all its paths.
@@ -84,10 +91,12 @@ type scanJob struct {
 	command  *scanCommand
 	process  *process
 	engine   *detect.Engine
+	sieve    *sieve
 	started  time.Time
 	findings []magpie.Finding
 	summary  report.Summary
 	failed   []error
+	inFolder bool // the target at hand is a folder, whose own files say what to ignore
 }
 
 // grace is how long an interrupted scan may still look for the places of what it found.
@@ -102,7 +111,9 @@ func (j *scanJob) one(target string, look func(target string, e scan.Examination
 	}
 	meter := new(scan.Meter)
 	bar := startBar(j.process, target, meter, j.command.NoProgress)
-	result, err := look(target, scan.Examination{Engine: j.engine, Workers: j.command.Jobs, Progress: meter, Grace: grace})
+	j.inFolder = false
+	e := scan.Examination{Engine: j.engine, Workers: j.command.Jobs, Progress: meter, Grace: grace, Own: ignore.Names()}
+	result, err := look(target, e)
 	bar.stop()
 	if err != nil && j.process.ctx.Err() != nil {
 		err = errors.New("interrupted; what was found until then is printed")
@@ -117,7 +128,11 @@ func (j *scanJob) one(target string, look func(target string, e scan.Examination
 	for _, why := range result.Skipped {
 		j.summary.Why = append(j.summary.Why, target+": "+why)
 	}
-	j.findings = append(j.findings, firstPlaces(result.Places)...)
+	findings, err := j.sieve.sort(target, result.Places, j.sieve.own(target, result, j.inFolder))
+	if err != nil {
+		j.fail(target, err)
+	}
+	j.findings = append(j.findings, findings...)
 }
 
 // fail keeps why a target was not scanned to the end.
@@ -160,17 +175,28 @@ func (j *scanJob) local(path string, e scan.Examination) (scan.Result, error) {
 		repository, err := pack.Open(path, pack.Limits{})
 		if err == nil {
 			defer repository.Close()
+			if j.inFolder = isWorkTree(path); j.inFolder {
+				e.Own = nil
+			}
 			return scan.ExamineRepository(j.process.ctx, repository, e)
 		}
 		if magpie.KindOf(err) != magpie.KindNotFound {
 			return scan.Result{}, err
 		}
 	}
+	info, err := os.Stat(path)
+	j.inFolder = err == nil && info.IsDir()
 	result, err := scan.ExamineFolder(j.process.ctx, path, e)
 	if errors.Is(err, os.ErrNotExist) {
 		err = &magpie.Error{Kind: magpie.KindInvalid, Message: "there is no " + path, Err: err}
 	}
 	return result, err
+}
+
+// isWorkTree reports whether a repository's files stand at its path, not only its objects.
+func isWorkTree(path string) bool {
+	_, err := os.Lstat(filepath.Join(path, ".git"))
+	return err == nil
 }
 
 // untilDone gives what r gives until ctx ends, also while r makes it wait, as a terminal does.
@@ -200,7 +226,7 @@ func (j *scanJob) remote(target string, e scan.Examination) (scan.Result, error)
 	seen := map[magpie.Hash]bool{}
 	for _, ref := range listing.Refs {
 		if ref.Name == "HEAD" {
-			e.Default = ref.Target
+			e.Default, e.OwnAt = ref.Target, ref.Hash
 		} else {
 			e.Refs = append(e.Refs, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
 		}
@@ -254,6 +280,9 @@ var errNotFinished = errors.New("not everything could be scanned")
 func (j *scanJob) finish() error {
 	j.summary.Findings, j.summary.Secrets = len(j.findings), report.CountSecrets(j.findings)
 	j.summary.Duration = time.Since(j.started)
+	var told bytes.Buffer
+	baselineErr := j.sieve.finish(&told, j.findings, len(j.failed) == 0)
+	j.summary.LeftOut = j.sieve.leftOut
 	opts := report.Options{
 		Format: report.Format(j.command.Format), ShowSecrets: j.command.ShowSecrets, Version: version(),
 		Color: isTerminal(j.process.stdout) && os.Getenv("NO_COLOR") == "", Rules: reportRules(j.engine),
@@ -262,10 +291,15 @@ func (j *scanJob) finish() error {
 		return err
 	}
 	j.printSummary()
+	if _, err := told.WriteTo(j.process.stderr); err != nil {
+		return err
+	}
 	switch {
+	case baselineErr != nil:
+		return baselineErr
 	case len(j.failed) > 0:
 		return fmt.Errorf("%w: %w", errNotFinished, errors.Join(j.failed...))
-	case len(j.findings) > 0:
+	case len(j.findings) > 0 && j.command.WriteBaseline == "":
 		return errSecretsFound
 	default:
 		return nil

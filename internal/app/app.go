@@ -170,7 +170,7 @@ func (a *App) openDetectors(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the built-in detectors: %w", err)
 	}
-	a.Engine, err = detect.New(all, detect.Options{})
+	a.Engine, err = detect.New(all, detect.Options{KeepIgnored: !a.Config.IgnoreComments})
 	return err
 }
 

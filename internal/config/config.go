@@ -66,6 +66,10 @@ type Config struct {
 	// Notify is a webhook or chat that is told about each incident, besides the people who get mail.
 	Notify Notify `toml:"notify"`
 
+	// IgnoreComments leaves out secrets beside which a comment in the file says so, such as magpie:ignore. Off, such comments
+	// count for nothing, for all repositories.
+	IgnoreComments bool `toml:"ignore_comments" default:"true"`
+
 	// Verify asks the vendors of found secrets whether they are still alive, for the detectors that say how. The value is
 	// sent to its vendor and to nobody else, in a request that only reads. Off, no found value ever leaves the server.
 	Verify bool `toml:"verify" default:"false"`

@@ -32,7 +32,7 @@ func TestDefaultsWork(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", DataDir: "/srv/magpie",
 		Database: "sqlite:/srv/magpie/magpie.db", MasterKeyFile: "/srv/magpie/master.key", TempDir: "/srv/magpie/tmp", TempReserve: 1024,
-		Mail: Mail{TLS: "starttls"}, Notify: Notify{Kind: "webhook"}, SyncEvery: 15 * time.Minute, SweepEvery: time.Hour, TokenGrace: 10 * time.Minute, LogLevel: "info", LogFormat: "text",
+		Mail: Mail{TLS: "starttls"}, Notify: Notify{Kind: "webhook"}, IgnoreComments: true, SyncEvery: 15 * time.Minute, SweepEvery: time.Hour, TokenGrace: 10 * time.Minute, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b magpie.Secret) bool { return string(a.Reveal()) == string(b.Reveal()) })); diff != "" {
 		t.Errorf("Load with an empty environment (-want +got):\n%s", diff)

@@ -84,7 +84,9 @@ func (s *Scanner) decoded(t *Trace, text []byte, depth int, o outer, generic boo
 		if o.name != "" && !s.e.Allowed(m.Rule, o.name) {
 			continue
 		}
-		m.ignored = o.bare && ignored(&m, text)
+		if o.bare {
+			m.Ignored = comment(&m, text)
+		}
 		o.move(&m)
 		found = append(found, m)
 	}

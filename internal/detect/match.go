@@ -24,8 +24,11 @@ type Match struct {
 	// the same bytes (and the same file ends, where the window touches them) it stands as well.
 	WindowStart, WindowEnd int
 
-	ignored bool   // a comment on its line says so
-	member  string // the part of DecodedFrom that names the member of a container in which it stands; empty if in none
+	// Ignored is the comment that says to ignore the match; empty if there is none, which is all that is reported unless
+	// Options.KeepIgnored is set.
+	Ignored string
+
+	member string // the part of DecodedFrom that names the member of a container in which it stands; empty if in none
 }
 
 // Clone returns a copy of m that does not share memory with the data scanned.

@@ -236,6 +236,35 @@ func TestIgnoreComments(t *testing.T) {
 		{"k: " + token + " # pragma: allowlist secret", 0},
 		{"/* ggignore */ k: " + token, 0},
 		{"# magpie:ignore\nk: " + token + "\n# magpie:ignore", 1},
+		{"# magpie:ignore-next-line\nk: " + token, 0},
+		{"k: " + token + " # magpie:ignore-next-line", 1},
+		{"# magpie:ignore-next-line\n\nk: " + token, 1},
+		{"# pragma: allowlist nextline secret\r\nk: " + token, 0},
+		{"k: " + token + " # pragma: allowlist nextline secret", 1},
+
+		{"k: " + token + "  # nosec", 0},
+		{"k: " + token + "  #nosec G101", 0},
+		{"k: " + token + "  // #nosec G101 -- made up", 0},
+		{"k: " + token + "  //#nosec", 0},
+		{"k: " + token + "  # nosec: B105, B301", 0},
+		{"k: " + token + "  # nosec hardcoded_password_string", 0},
+		{"k: " + token + "  # nosec B301", 1},
+		{"k: " + token + "  // #nosec G404 -- not G101", 1},
+		{"k: " + token + "  # nosec # B301", 0},
+		{"k: " + token + " <!-- nosec -->", 0},
+		{"k: " + token + " -- nosec", 0},
+		{"/* nosec */ k: " + token, 0},
+		{"k: " + token + " --nosec", 1},
+		{"k: " + token + " nosec", 1},
+		{"k: " + token + " # nosecond", 1},
+		{"k: " + token + " # nosec-level", 1},
+		{"k: " + token + " see https://example.com/#nosec", 1},
+		{"k: " + token + " note=\"a#nosec\"", 1},
+		{"// #nosec G101 -- made up\nk: " + token, 0},
+		{"x = 1 // #nosec G101\nk: " + token, 1},
+		{"// #nosec G404\nk: " + token, 1},
+		{"# nosec\n\nk: " + token, 1},
+		{strings.Repeat("x", 300) + " # nosec\nk: " + token, 1},
 	} {
 		if got := len(engine(t, detect.Options{}).NewScanner().Scan([]byte(tt.text))); got != tt.want {
 			t.Errorf("%d matches in %q, want %d", got, strings.ReplaceAll(tt.text, token, "TOKEN"), tt.want)
@@ -301,6 +330,49 @@ func TestHostileInputIsLinear(t *testing.T) {
 		t.Logf("%-14s %v for 256 KiB, skipped %v", name, took.Round(time.Millisecond), s.Skipped())
 		if took > 15*time.Second {
 			t.Errorf("%s: a scan of 256 KiB took %v", name, took)
+		}
+	}
+}
+
+// TestIgnoreKeysOverSeveralLines takes a key in PEM, which has no place for a comment of its own.
+func TestIgnoreKeysOverSeveralLines(t *testing.T) {
+	e := engine(t, detect.Options{})
+	var key string
+	for _, text := range e.Rule("private-key").Match {
+		if strings.Contains(text, "\n") && strings.HasPrefix(text, "-----BEGIN") {
+			key = strings.TrimSpace(text)
+			break
+		}
+	}
+	if key == "" {
+		t.Fatal("the detector of private keys has no example of several lines")
+	}
+	for text, want := range map[string]int{
+		key:                                1,
+		"# magpie:ignore\n" + key:          0,
+		"key: |  # gitleaks:allow\n" + key: 0,
+		"/* ggignore */\nconst key = `" + key + "`":     0,
+		"// #nosec G101\n" + key:                        0,
+		"# nosec B301\n" + key:                          1,
+		key + "\n# magpie:ignore":                       1,
+		"# magpie:ignore\nsomething else\n" + key:       1,
+		"const key = `" + key + "` // gitleaks:allow\n": 0,
+	} {
+		if got := len(e.NewScanner().Scan([]byte(text))); got != want {
+			t.Errorf("%d matches after %.30q, want %d", got, text, want)
+		}
+	}
+}
+
+// TestIgnoredIsTold keeps what is ignored, with the comment that says so.
+func TestIgnoredIsTold(t *testing.T) {
+	for text, want := range map[string]string{
+		"k: " + token: "", "k: " + token + " # gitleaks:allow": "gitleaks:allow", "k: " + token + " # nosec": "nosec",
+		"# magpie:ignore-next-line\nk: " + token: "magpie:ignore-next-line",
+	} {
+		got := engine(t, detect.Options{KeepIgnored: true}).NewScanner().Scan([]byte(text))
+		if len(got) != 1 || got[0].Ignored != want {
+			t.Errorf("%d matches, want one that is ignored by %q", len(got), want)
 		}
 	}
 }

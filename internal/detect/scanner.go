@@ -68,12 +68,14 @@ func (s *Scanner) Matches(t *Trace, data []byte) []Match {
 	}
 	s.found = t.matches(data, s.found[:0])
 	for i := range s.found {
-		s.found[i].ignored = s.found[i].ignored || s.found[i].member == "" && ignored(&s.found[i], data)
+		if s.found[i].member == "" {
+			s.found[i].Ignored = comment(&s.found[i], data)
+		}
 		s.covered = append(s.covered, Span{s.found[i].Start, s.found[i].End})
 	}
 	found := Resolve(s.found)
 	if !s.e.opts.KeepIgnored {
-		found = slices.DeleteFunc(found, func(m Match) bool { return m.ignored })
+		found = slices.DeleteFunc(found, func(m Match) bool { return m.Ignored != "" })
 	}
 	if len(found) > s.e.opts.MaxMatches {
 		s.skipped = append(slices.Clip(s.skipped),

@@ -49,9 +49,20 @@ type Summary struct {
 	Bytes    int64         `json:"bytes"`    // their size
 	Duration time.Duration `json:"-"`
 	Seconds  float64       `json:"seconds"`
+	LeftOut  LeftOut       `json:"left_out"`               // what is known and accepted, which is not among the findings
 	Skipped  int64         `json:"skipped"`                // things that could not be looked at
 	Why      []string      `json:"skipped_why,omitempty"`  // the first of them
 	Failures []string      `json:"not_finished,omitempty"` // paths that could not be finished, and why
+}
+
+// LeftOut counts the places that are known and accepted, by what says so.
+type LeftOut struct {
+	Comments int      `json:"comments"`
+	Paths    int      `json:"paths"`    // and detectors
+	Findings int      `json:"findings"` // values and places
+	Baseline int      `json:"baseline"`
+	Stale    []string `json:"stale,omitempty"`    // secrets of the baseline that are found no more
+	Problems []string `json:"problems,omitempty"` // entries of files that can't be used
 }
 
 // Line is a finding as programs read it. Field names are a contract.
@@ -77,6 +88,7 @@ type Line struct {
 	DecodedFrom string            `json:"decoded_from"`
 	Presence    magpie.Presence   `json:"presence,omitempty"` // on the default branch; absent where that is not known
 	Refs        []string          `json:"refs,omitempty"`     // that reach it, at most 100; absent where not known
+	Ignored     string            `json:"ignored,omitempty"`  // by whose word it would be left out, had that not been overruled
 }
 
 // newLine turns a finding into its machine-readable form.
@@ -86,7 +98,7 @@ func newLine(f magpie.Finding, showSecrets bool) Line {
 		File: f.File, LineStart: f.LineStart, LineEnd: f.LineEnd, ColumnStart: f.ColumnStart, ColumnEnd: f.ColumnEnd,
 		Blob: f.Blob, Commit: f.Commit, Author: f.Author, Email: f.Email,
 		Match: f.Excerpt.Text, Fingerprint: detect.Fingerprint(f.Secret.Reveal()), DecodedFrom: f.DecodedFrom,
-		Presence: f.Presence, Refs: f.Refs,
+		Presence: f.Presence, Refs: f.Refs, Ignored: f.Ignored.By,
 	}
 	if !f.Date.IsZero() {
 		line.Date = f.Date.Format(time.RFC3339)

@@ -36,6 +36,10 @@ type Examination struct {
 	// source that could be looked at without exception.
 	Refs    []magpie.Tip
 	Default string
+	// Own names files that are wanted as they are at the commit OwnAt, if the source holds it: those in which a repository
+	// says what to ignore. Where OwnAt is empty, the repository's or bundle's default branch is meant.
+	Own   []string
+	OwnAt magpie.Hash
 	// Progress receives the counts; it must be safe to read concurrently. Nil counts nothing.
 	Progress *Meter
 	// Grace is how long, after the context has ended, what was found by then is still placed for the partial result.
@@ -60,7 +64,12 @@ type Result struct {
 	// Skipped says in words which objects, or parts of them, were not looked at; SkippedCount counts them all.
 	Skipped      []string
 	SkippedCount int64
+	// Own holds the files that Examination.Own names, as far as they are there.
+	Own map[string][]byte
 }
+
+// maxOwnBytes is the size above which a file of Examination.Own is not read.
+const maxOwnBytes = 1 << 20
 
 // skip counts one thing that was not looked at; only the first ones are described.
 func (r *Result) skip(why string) {
@@ -98,9 +107,29 @@ func Examine(ctx context.Context, source git.LineageSource, e Examination) (Resu
 	if err := x.place(ctx, source); err != nil {
 		return x.partial(ctx, source), err
 	}
+	if err := x.readOwn(ctx, source); err != nil {
+		return x.result, err
+	}
 	e.Progress.Findings.Store(int64(len(x.result.Places)))
 	e.Progress.Skipped.Store(x.result.SkippedCount)
 	return x.result, nil
+}
+
+// readOwn reads the files in which the repository speaks for itself. Nobody needs them where nothing was found, unless
+// another part of the same history is still to come.
+func (x *examiner) readOwn(ctx context.Context, source git.Source) error {
+	if len(x.Own) == 0 || x.OwnAt == "" || x.Complete && len(x.result.Places) == 0 {
+		return nil
+	}
+	files, whole, err := git.ReadFiles(ctx, source, x.OwnAt, x.Own, maxOwnBytes)
+	if err != nil {
+		return err
+	}
+	if !whole && x.Complete {
+		x.skip(fmt.Sprintf("what commit %s says to ignore can't be read, or not all of it", x.OwnAt.Short()))
+	}
+	x.result.Own = files
+	return nil
 }
 
 type examiner struct {

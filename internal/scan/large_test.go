@@ -17,7 +17,9 @@ import (
 )
 
 // secretAt is a made-up token, different for each place.
-func secretAt(n int) string { return fmt.Sprintf("xox"+"b-%012d-%013d-kQwErTzUiOpAsDfGhJkLyXc1", 718293645071+n, 2903847561920+n) }
+func secretAt(n int) string {
+	return fmt.Sprintf("xox"+"b-%012d-%013d-kQwErTzUiOpAsDfGhJkLyXc1", 718293645071+n, 2903847561920+n)
+}
 
 // TestPiecesAreTheWhole puts secrets, as they are and encoded, in and around the edges of the pieces of large files, and
 // compares with a look at the whole.

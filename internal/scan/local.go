@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -30,6 +31,7 @@ func ExamineRepository(ctx context.Context, repository *pack.Repository, e Exami
 			e.Refs = append(e.Refs, magpie.Tip{Ref: ref.Name, Hash: ref.Hash})
 		}
 	}
+	e.OwnAt = cmp.Or(e.OwnAt, tipOf(e.Default, e.Refs))
 	result, err := Examine(ctx, repository, e)
 	if err != nil {
 		return result, err
@@ -59,6 +61,34 @@ func ExamineRepository(ctx context.Context, repository *pack.Repository, e Exami
 	result.skipMissing(missing, absent.Partial)
 	e.Progress.Skipped.Store(result.SkippedCount)
 	return result, nil
+}
+
+// tipOf returns where a ref stands; empty if it is none of refs.
+func tipOf(name string, refs []magpie.Tip) magpie.Hash {
+	for _, ref := range refs {
+		if ref.Ref == name {
+			return ref.Hash
+		}
+	}
+	return ""
+}
+
+// bundleTip returns what comes closest to the default branch's tip in a bundle: HEAD, or the only branch.
+func bundleTip(refs []pack.Ref) (tip magpie.Hash) {
+	branches := 0
+	for _, ref := range refs {
+		if ref.Name == "HEAD" {
+			return ref.Hash
+		}
+		if strings.HasPrefix(ref.Name, "refs/heads/") {
+			tip = ref.Hash
+			branches++
+		}
+	}
+	if branches != 1 {
+		return ""
+	}
+	return tip
 }
 
 // skipMissing counts the objects that are not there and names the first of them.
@@ -101,6 +131,7 @@ func ExamineBundle(ctx context.Context, path string, e Examination) (Result, err
 		return Result{}, err
 	}
 	defer bundle.Close()
+	e.OwnAt = cmp.Or(e.OwnAt, bundleTip(bundle.Refs()))
 	if len(bundle.Prerequisites()) == 0 {
 		for _, ref := range bundle.Refs() {
 			if ref.Name != "HEAD" {

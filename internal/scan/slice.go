@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 
@@ -61,6 +62,10 @@ type Slice struct {
 // Add adds what the next slice of the same scan found. The descriptions of what was skipped are complete in each slice.
 func (r *Result) Add(slice Result) {
 	r.Places = append(r.Places, slice.Places...)
+	if r.Own == nil {
+		r.Own = map[string][]byte{}
+	}
+	maps.Copy(r.Own, slice.Own)
 	slices.SortStableFunc(r.Places, comparePlaces)
 	r.Skipped, r.SkippedCount = slice.Skipped, r.SkippedCount+slice.SkippedCount
 }

@@ -66,12 +66,13 @@ var imports = map[string][]string{
 	"e2e/bitbucket":    {everything},
 	"cmd/magpie":       {everything},
 	"bench/history":    {"rules", "internal/detect", "internal/git/pack", "internal/git/smarthttp", "internal/scan"},
-	"bench/deliveries": {"internal/bitbucketsim", "internal/store"},
-	"bench/perimeter":  {"internal/bitbucketsim"},
+	"bench/deliveries": {"internal/bitbucketsim", "internal/port", "internal/store"},
+	"bench/perimeter":  {"internal/bitbucketsim", "internal/port"},
 
 	// support for tests and the demo
 	"internal/bitbucketsim":    nil,
 	"internal/git/gittest":     nil,
+	"internal/port":            nil,
 	"internal/store/storetest": {"internal/store", "internal/queue"},
 }
 

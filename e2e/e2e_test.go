@@ -58,7 +58,7 @@ func TestCommand(t *testing.T) {
 
 func TestSQLite(t *testing.T) { onDatabase(t, func(*testing.T) string { return "" }) }
 
-func TestPostgres(t *testing.T) { onDatabase(t, storetest.Postgres) }
+func TestPostgres(t *testing.T) { onDatabase(t, storetest.EmptyPostgres) }
 
 func onDatabase(t *testing.T, database func(*testing.T) string) {
 	files, err := filepath.Glob("testdata/db-*.txtar")

@@ -70,13 +70,14 @@ var imports = map[string][]string{
 	"bench/measure":    nil,
 	"bench/detect":     {"bench/measure", "rules", "internal/rule", "internal/detect", "internal/detect/detecttest"},
 	"bench/history":    {"bench/measure", "rules", "internal/detect", "internal/git/pack", "internal/git/smarthttp", "internal/scan"},
-	"bench/deliveries": {"internal/bitbucketsim", "internal/store"},
-	"bench/perimeter":  {"internal/bitbucketsim"},
+	"bench/deliveries": {"internal/bitbucketsim", "internal/port", "internal/store"},
+	"bench/perimeter":  {"internal/bitbucketsim", "internal/port"},
 
 	// support for tests and the demo
 	"internal/bitbucketsim":      nil,
 	"internal/detect/detecttest": nil,
 	"internal/git/gittest":       nil,
+	"internal/port":              nil,
 	"internal/store/storetest":   {"internal/store", "internal/queue"},
 }
 

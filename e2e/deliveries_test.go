@@ -20,7 +20,7 @@ func TestDeliveriesSurviveKills(t *testing.T) {
 		t.Fatalf("building the load program: %v\n%s", err, out)
 	}
 	for name, database := range map[string]func(*testing.T) string{
-		"sqlite": func(*testing.T) string { return "" }, "postgres": storetest.Postgres,
+		"sqlite": func(*testing.T) string { return "" }, "postgres": storetest.EmptyPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"-magpie", filepath.Join(binDir, "magpie"), "-repos", "15", "-rate", "50", "-for", "6s", "-kills", "3", "-drain", "3m"}

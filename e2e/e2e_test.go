@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -20,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"magpie/internal/port"
 	"magpie/internal/store/storetest"
 )
 
@@ -58,7 +58,7 @@ func TestCommand(t *testing.T) {
 
 func TestSQLite(t *testing.T) { onDatabase(t, func(*testing.T) string { return "" }) }
 
-func TestPostgres(t *testing.T) { onDatabase(t, storetest.Postgres) }
+func TestPostgres(t *testing.T) { onDatabase(t, storetest.EmptyPostgres) }
 
 func onDatabase(t *testing.T, database func(*testing.T) string) {
 	files, err := filepath.Glob("testdata/db-*.txtar")
@@ -75,20 +75,21 @@ func run(t *testing.T, file, database string) {
 		Files:               []string{file},
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			port, err := freePort()
+			held, err := port.Any()
 			if err != nil {
 				return err
 			}
+			env.Defer(func() { _ = held.Close() })
 			env.Setenv("PATH", binDir+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("PORT", port)
-			env.Setenv("URL", "http://127.0.0.1:"+port)
+			env.Setenv("PORT", strconv.Itoa(held.Port()))
+			env.Setenv("URL", "http://"+held.Address())
 			env.Setenv("DATABASE", database)
 			if database != "" {
 				env.Setenv("MAGPIE_DATABASE", database)
 			}
 			env.Setenv("MAGPIE_DATA_DIR", filepath.Join(env.WorkDir, "data"))
-			env.Setenv("MAGPIE_LISTEN", "127.0.0.1:"+port)
+			env.Setenv("MAGPIE_LISTEN", held.Address())
 			for _, name := range []string{"GIT_AUTHOR", "GIT_COMMITTER"} {
 				env.Setenv(name+"_NAME", "Kim")
 				env.Setenv(name+"_EMAIL", "kim@example.com")
@@ -105,18 +106,6 @@ func run(t *testing.T, file, database string) {
 			"fill": fill, "wrap": wrap, "status": status, "ready": ready, "api": api, "setup": setup, "sarif": sarif, "damage": damage,
 		},
 	})
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return "", err
-	}
-	return port, l.Close()
 }
 
 // fill removes the marks that split secrets in files.

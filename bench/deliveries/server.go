@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"magpie/internal/bitbucketsim"
+	"magpie/internal/port"
 )
 
 // server is magpie serve as a child process that can be killed and started again on the same data.
@@ -42,14 +42,11 @@ const (
 )
 
 func newServer(ctx context.Context, o options, dir string, sim *bitbucketsim.Server) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	held, err := port.Any() // for as long as the measurement runs, which starts the server more than once
 	if err != nil {
 		return nil, err
 	}
-	listen := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
+	listen := held.Address()
 	s := &server{magpie: o.magpie, url: "http://" + listen, log: filepath.Join(dir, "server.log"), database: o.database}
 	data := filepath.Join(dir, "data")
 	s.environ = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "MAGPIE_") }),

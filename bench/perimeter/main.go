@@ -17,7 +17,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -31,6 +30,7 @@ import (
 	"time"
 
 	"magpie/internal/bitbucketsim"
+	"magpie/internal/port"
 )
 
 func main() {
@@ -112,14 +112,11 @@ func (b *bench) startBitbucket() (err error) {
 }
 
 func (b *bench) startServer(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	held, err := port.Any() // as long as this runs
 	if err != nil {
 		return err
 	}
-	listen := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return err
-	}
+	listen := held.Address()
 	b.url = "http://" + listen
 	b.environ = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "MAGPIE_") }),
 		"MAGPIE_LISTEN="+listen, "MAGPIE_PUBLIC_URL="+b.url, "MAGPIE_DATA_DIR="+filepath.Join(b.dir, "data"),

@@ -21,6 +21,7 @@ import (
 	"magpie/internal/config"
 	"magpie/internal/demo"
 	"magpie/internal/mail/mailcatcher"
+	"magpie/internal/port"
 )
 
 // demoCommand shows the product at work: the real server, as a process of its own on fresh data, connected over TLS to
@@ -184,14 +185,12 @@ func (d *demoStage) keepMails() error {
 func (d *demoStage) configure(smtpPort int) error {
 	listen := d.command.Listen
 	if listen == "" {
-		l, err := listenNear("127.0.0.1:8080")
+		held, err := port.Near(8080) // to the end, since the server may be started more than once
 		if err != nil {
 			return fmt.Errorf("finding a port for the web app: %w", err)
 		}
-		listen = l.Addr().String()
-		if err := l.Close(); err != nil {
-			return err
-		}
+		d.closers = append(d.closers, held.Close)
+		listen = held.Address()
 	}
 	set := map[string]string{
 		"MAGPIE_LISTEN": listen, "MAGPIE_PUBLIC_URL": "http://" + listen, "MAGPIE_DATA_DIR": d.path("data"),

@@ -24,6 +24,7 @@ import (
 
 	"magpie/internal/bitbucketsim"
 	"magpie/internal/mail/mailcatcher"
+	"magpie/internal/port"
 )
 
 // binary is the program under test, as it ships.
@@ -126,12 +127,17 @@ func startServer(t *testing.T, more ...string) *server {
 }
 
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	held, err := port.Any()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() {
+		if err := held.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return held.Address()
 }
 
 // command runs a subcommand to its end and returns what it printed.

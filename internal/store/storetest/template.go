@@ -67,6 +67,21 @@ func SQLite(t *testing.T) string {
 // when the test ends. Without a server it skips.
 func Postgres(t *testing.T) string {
 	t.Helper()
+	server := connect(t)
+	if err := server.migrate(); err != nil {
+		t.Fatal(err)
+	}
+	return server.create(t, " TEMPLATE "+server.name(0)+server.strategy())
+}
+
+// EmptyPostgres is Postgres without tables, for tests that begin where a user begins.
+func EmptyPostgres(t *testing.T) string {
+	t.Helper()
+	return connect(t).create(t, "")
+}
+
+func connect(t *testing.T) *server {
+	t.Helper()
 	if os.Getenv(PostgresEnv) == "" {
 		t.Skipf("%s is not set; `make test` starts PostgreSQL and sets it", PostgresEnv)
 	}
@@ -74,16 +89,7 @@ func Postgres(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := server.name(server.count.Add(1))
-	if err := server.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+server.name(0)+server.strategy()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	return server.address(name)
+	return server
 }
 
 // server is the PostgreSQL server with this process's databases, of which number 0 is the template. Their names hold id, and
@@ -94,6 +100,23 @@ type server struct {
 	id    string
 	alive *pgx.Conn
 	count atomic.Int64
+
+	migrate func() error // makes the template, once
+}
+
+// create makes a database that is dropped when the test ends, and returns its address.
+func (s *server) create(t *testing.T, options string) string {
+	t.Helper()
+	name := s.name(s.count.Add(1))
+	if err := s.exec(t.Context(), "CREATE DATABASE "+name+options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.address(name)
 }
 
 func (s *server) name(n int64) string { return fmt.Sprintf("magpietest_%s_%d", s.id, n) }
@@ -124,10 +147,16 @@ func (s *server) exec(ctx context.Context, statement string) error {
 	return err
 }
 
-// postgresServer connects to the server and makes the template.
+// postgresServer connects to the server.
 var postgresServer = sync.OnceValues(func() (*server, error) {
 	ctx := context.Background()
 	s := &server{env: os.Getenv(PostgresEnv), id: strings.ReplaceAll(store.NewID[string](), "-", "")}
+	s.migrate = sync.OnceValue(func() error {
+		if err := s.exec(ctx, "CREATE DATABASE "+s.name(0)); err != nil {
+			return err
+		}
+		return migrate(ctx, s.address(s.name(0)))
+	})
 	config, err := pgx.ParseConfig(s.env)
 	if err != nil {
 		return nil, errors.New(PostgresEnv + " is not a PostgreSQL address")
@@ -136,13 +165,7 @@ var postgresServer = sync.OnceValues(func() (*server, error) {
 	if s.alive, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, err
 	}
-	if err := s.sweep(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.exec(ctx, "CREATE DATABASE "+s.name(0)); err != nil {
-		return nil, err
-	}
-	return s, migrate(ctx, s.address(s.name(0)))
+	return s, s.sweep(ctx)
 })
 
 // sweep drops the databases of processes that are gone. Several may be at it, so one that somebody else just dropped is none.

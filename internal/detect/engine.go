@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"magpie"
@@ -31,6 +33,8 @@ type Engine struct {
 	longest int // bytes of the longest literal, with its tail and what its edges look at
 	// before and after bound what the verdicts of all literals depend on.
 	before, after int
+	vendors       []string                // keywords that name a vendor whose keys have a known form
+	heads         map[string][]*rule.Rule // of rules by pattern, by the literal that their tokens begin with; see claims
 }
 
 // literal is an anchor, or its beginning, with the rules that have it.
@@ -121,7 +125,7 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	few := 4 * len(rules) // literals, in most catalogues
 	e := &Engine{
 		rules: make([]*rule.Rule, 0, len(rules)), byID: make(map[magpie.RuleID]*rule.Rule, len(rules)), opts: opts,
-		filter: &prefilter{}, lits: make([]literal, 0, few),
+		filter: &prefilter{}, lits: make([]literal, 0, few), heads: make(map[string][]*rule.Rule, few),
 	}
 	type key struct {
 		text  string
@@ -138,6 +142,12 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 		e.rules = append(e.rules, r)
 		i := 0
 		r.Anchors(func(text string, exact bool) {
+			if (r.Near > 0 && len(text) >= minVendor || r.ByValue() && !r.Generic && len(text) >= minLoneVendor) && !callsSecret([]byte(text)) {
+				e.vendors = append(e.vendors, text)
+			}
+			if exact && r.StartsWord() && isHead(text) {
+				e.heads[text] = append(e.heads[text], r)
+			}
 			if !r.ByValue() {
 				text = text[:min(len(text), maxLiteral)]
 			}
@@ -165,6 +175,60 @@ func New(rules []*rule.Rule, opts Options) (*Engine, error) {
 	}
 	e.filter.seal()
 	return e, errors.Join(errs...)
+}
+
+// Bounds of the beginnings of tokens that belong to one vendor, in bytes.
+const (
+	minHead = 4
+	maxHead = 24
+)
+
+// isHead reports whether an anchor may be the beginning of tokens that their vendor gives them, as npm_ and sk-ant- are.
+func isHead(anchor string) bool {
+	n := len(anchor)
+	return n >= minHead && n <= maxHead && (anchor[n-1] == '_' || anchor[n-1] == '-')
+}
+
+// claims reports whether v begins as the tokens of one vendor do but has none of their forms: it was cut off, added to, or
+// mistyped. A beginning made of words, such as live_ or secret_, claims nothing.
+func (e *Engine) claims(v []byte) bool {
+	claimed := false
+	for n := minHead; n <= min(maxHead, len(v)); n++ {
+		if v[n-1] != '_' && v[n-1] != '-' {
+			continue
+		}
+		heads := e.heads[string(v[:n])]
+		if len(heads) == 0 || words().knows(v[:n]) {
+			continue
+		}
+		for _, r := range heads {
+			if match, _, ok := r.Find(v, 0, n, true); ok && match[1] == len(v) {
+				return false
+			}
+			claimed = true
+		}
+	}
+	return claimed
+}
+
+// minVendor is how many bytes a keyword has at least that can't be part of another word by chance.
+// minLoneVendor is so for one whose rule finds no values but assigned ones, since it may be an ordinary word.
+const (
+	minVendor     = 5
+	minLoneVendor = 8
+)
+
+// distorts reports whether v, under a name that tells a vendor whose keys have a known form, holds a sign that keys made by
+// machines don't: were it a key of that vendor as it was given out, the vendor's rule would know it.
+func (e *Engine) distorts(path, v []byte) bool {
+	odd := bytes.ContainsFunc(v, func(c rune) bool {
+		return !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.ContainsRune("+/=_-.~%", c))
+	})
+	if !odd {
+		return false
+	}
+	low := string(bytes.ToLower(path))
+	return slices.ContainsFunc(e.vendors, func(name string) bool { return strings.Contains(low, name) })
 }
 
 // Rules returns the engine's rules in the order they were given. The caller must not modify the slice.

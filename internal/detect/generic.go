@@ -242,6 +242,33 @@ func (l *lexicon) mayBeLogin(v []byte) bool {
 	return found && l.isPassword(password)
 }
 
+// isDistorted reports whether v would be a key as machines make them but for one sign: a question mark, or in what is called
+// just a key any sign beyond those of the usual alphabets. What has many such signs was made of all that a keyboard has.
+func isDistorted(v []byte, key bool) bool {
+	if len(v) < minKey {
+		return false
+	}
+	odd, question := 0, false
+	for _, c := range v {
+		question = question || c == '?'
+		if strings.IndexByte("!@#$^&*?()[]{}<>,;", c) >= 0 {
+			odd++
+		}
+	}
+	return odd == 1 && (question || key)
+}
+
+// deniesSecret reports whether a name begins with a word that says that what it names is none, as tests call what must not be accepted.
+func deniesSecret(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"nonmatching", "non_matching", "invalid", "wrong", "incorrect", "malformed", "bogus", "bad_", "badkey", "unmatched", "nosuch"} {
+		if bytes.HasPrefix(low, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
 func isUUID(v []byte) bool {
 	if len(v) != 36 {
 		return false
@@ -304,7 +331,7 @@ func containsFold(text, word []byte) bool {
 func isReference(v []byte) bool {
 	switch {
 	case referenceSigns().in(v) != 0, v[0] == '/' && bytes.Count(v, []byte("/")) > 1, bytes.HasPrefix(v, []byte("./")), bytes.HasPrefix(v, []byte("../")),
-		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
+		bytes.HasPrefix(v, []byte("~/")), bytes.HasPrefix(v, []byte("--")), bytes.HasPrefix(v, []byte(".$")), bytes.HasPrefix(v, []byte("ssh-")), bytes.HasPrefix(v, []byte("-----")):
 		return true
 	case isCall(v):
 		return true

@@ -36,29 +36,43 @@ var templateSigns = sync.OnceValue(func() *phrases {
 })
 
 // isMonotone reports whether v is a run of one character, a short repeated text, or a counted-up sequence.
-func isMonotone(v []byte) bool {
+func isMonotone(v []byte) bool { return isUniform(v) || isSequence(v) }
+
+// isUniform reports whether v is hardly more than one or two characters, or one after the other many times each.
+func isUniform(v []byte) bool {
 	if len(v) < 4 {
 		return true
 	}
 	var seen [256]bool
-	distinct, steps, repeats := 0, 0, 0
+	distinct, repeats := 0, 0
 	for i, c := range v {
 		if !seen[c] {
 			seen[c] = true
 			distinct++
 		}
-		if i > 0 && (c == v[i-1]+1 || c == v[i-1]-1 || c == '0' && v[i-1] == '9' || c == 'a' && (v[i-1] == '9' || v[i-1] == 'f')) {
-			steps++
-		}
 		if i > 0 && c == v[i-1] {
 			repeats++
 		}
 	}
-	n := len(v) - 1
-	if distinct <= 2 && len(v) > 4 || distinct == 1 {
-		return true
+	return distinct == 1 || distinct == 2 && len(v) > 4 || repeats*10 >= (len(v)-1)*6
+}
+
+// isSequence reports whether v is counted up or down, or a short text over and over.
+func isSequence(v []byte) bool {
+	steps, repeats := 0, 0
+	for i, c := range v {
+		if i == 0 {
+			continue
+		}
+		if c == v[i-1]+1 || c == v[i-1]-1 || c == '0' && v[i-1] == '9' || c == 'a' && (v[i-1] == '9' || v[i-1] == 'f') {
+			steps++
+		}
+		if c == v[i-1] {
+			repeats++
+		}
 	}
-	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || repeats*10 >= n*6 || isRepeated(v) || isCounted(v)
+	n := len(v) - 1
+	return steps*10 >= n*8 || (steps+repeats)*100 >= n*88 || isRepeated(v) || isCounted(v)
 }
 
 // isCounted reports whether v is numbers of two digits, each one more than the one before, as in 0102030405060708.
@@ -138,22 +152,79 @@ var dummyWords = sync.OnceValue(func() *phrases {
 	return newPhrases(true, long, short)
 })
 
-// isDummy reports whether the secret of a rule that knows its format is a dummy: the part after the anchor decides.
-func isDummy(r *rule.Rule, v []byte) bool {
+// standing is what the body of a token, which has the form that its vendor gives it, says about being one in use.
+type standing int
+
+const (
+	inUse     standing = iota // nothing speaks against it
+	countedUp                 // typed in order: made by hand, but nothing says that it does not stand for a secret
+	dummy                     // a template, a mask, or a text that says it is an example
+)
+
+// standingOf judges the secret of a rule that knows its format: the part after the anchor decides.
+func standingOf(r *rule.Rule, v []byte) standing {
 	for _, l := range r.Literals {
 		if i := bytes.Index(v, []byte(l)); i >= 0 && len(v)-i-len(l) >= 8 {
 			v = v[i+len(l):]
 			break
 		}
 	}
-	return isTemplate(v) || isMonotone(v) || len(v) <= 256 && saysExample(v)
+	if isTemplate(v) || isUniform(v) {
+		return dummy
+	}
+	var found uint8
+	if len(v) <= 256 {
+		found = bodyWords().in(v)
+	}
+	switch {
+	case found&saying != 0:
+		return dummy
+	case isSequence(v), found&counting != 0:
+		return countedUp
+	}
+	return inUse
 }
 
-// saysExample reports whether v holds a word that in the body of a token is a statement, not chance.
-func saysExample(v []byte) bool {
-	return exampleWords().in(v) != 0
-}
+// What a word in the body of a token says.
+const (
+	saying   = 1 << iota // that it is an example
+	counting             // that it is counted up or down, as no machine does at random
+	row                  // that it was typed along a row of the keyboard
+)
 
-var exampleWords = sync.OnceValue(func() *phrases {
-	return newPhrases(true, []string{"example", "xxxxx", "placeholder", "changeme", "redacted", "yourtoken", "your_token", "your-token", "your_api", "yourapi", "abcdefghij", "1234567890", "0123456789", "dummy", "00000000", "secrethere", "tokenhere", "keyhere", "insert_", "replace_"})
+// bodyWords are words that in the body of a token are a statement, not chance.
+var bodyWords = sync.OnceValue(func() *phrases {
+	return newPhrases(true, []string{
+		"example", "xxxxx", "placeholder", "changeme", "redacted", "yourtoken", "your_token", "your-token", "your_api", "yourapi", "dummy", "00000000",
+		"secrethere", "tokenhere", "keyhere", "insert_", "replace_",
+	}, []string{"abcdefghij", "1234567890", "0123456789"}, []string{"qwertyuiop", "asdfghjkl", "9876543210", "0987654321", "zyxwvutsrq"})
 })
+
+// isOrdered reports whether v was typed in order on a keyboard, in one row or in two that take turns, as in a1b2c3d4.
+func isOrdered(v []byte) bool {
+	if len(v) > maxGeneric || isTemplate(v) || isUniform(v) || bytes.Count(v, []byte("-")) == 4 && !isUUID(v) {
+		return false
+	}
+	found := bodyWords().in(v)
+	if found&saying != 0 || found&(counting|row) != 0 || isRepeated(v) {
+		return found&saying == 0
+	}
+	next, second := 0, 0
+	for i := range v {
+		if i > 0 && follows(v[i-1], v[i]) {
+			next++
+		}
+		if i > 1 && follows(v[i-2], v[i]) {
+			second++
+		}
+	}
+	return next*10 >= len(v)*6 || second*10 >= len(v)*6
+}
+
+// follows reports whether b is the character after a, or the one before it, whatever their case.
+func follows(a, b byte) bool {
+	if a >= 'A' && b >= 'A' {
+		a, b = a|0x20, b|0x20
+	}
+	return b == a+1 || b == a-1 || a == '9' && b == '0' || a == '0' && b == '9'
+}

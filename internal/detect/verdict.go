@@ -3,6 +3,7 @@ package detect
 import (
 	"bytes"
 	"strings"
+	"sync"
 
 	"magpie"
 	"magpie/internal/rule"
@@ -130,6 +131,10 @@ func (s *Scanner) values(l *literal, text []byte, h hit, generic bool, found []M
 			s.work += workUnanchored + r.Near/workBytes
 			m, ok = s.tryNear(r, window, at, int(h.n), to < len(text))
 		}
+		if !ok && r.Near > 0 {
+			s.work += workUnanchored + r.Near/workBytes
+			m, ok = s.tryOrdered(r, window, at, int(h.n), to < len(text))
+		}
 		if ok {
 			m.WindowStart, m.WindowEnd = 0, len(window)
 			m.move(-at)
@@ -171,10 +176,53 @@ func (s *Scanner) tryNear(r *rule.Rule, window []byte, at, n int, more bool) (m 
 			Rule: r, Start: start, End: end, MatchStart: at, MatchEnd: end, Confidence: least(r.Confidence, magpie.ConfidenceMedium),
 			Reason: "a value of its form stands next to a name that means a " + r.Title,
 		}
-		_, _, random := words().traits(window[start:end]).asRandom()
-		return random && s.judge(&m, window)
+		return s.mayStandAlone(r, window[max(0, at-nearBefore):start], window[start:end]) && s.judge(&m, window)
 	})
 	return m, ok
+}
+
+// tryOrdered looks behind the keyword at window[at:at+n] for a text whose characters are in order, of whatever length, that a
+// word before it calls a secret. Whoever types such a text in place of a key cares little for its length.
+func (s *Scanner) tryOrdered(r *rule.Rule, window []byte, at, n int, more bool) (m Match, ok bool) {
+	if !startsWord(window, at) || saysOnlySecret(window[at:at+n]) {
+		return m, false
+	}
+	to := min(len(window), at+n+r.Near)
+	if i := thirdLine(window[at+n : to]); i >= 0 {
+		to = at + n + i
+	}
+	start, end, ok := rule.FindToken(window, at+n, to, minOrdered, func(start, end int) bool {
+		return !(more && end == len(window)) && isOrdered(window[start:end]) && callsSecret(window[max(0, at-nearBefore):start])
+	})
+	if !ok || !r.PassesInOrder(window[start:end]) || r.Verify(window[start:end], window[at:end]).Outcome == rule.Refuted {
+		return m, false
+	}
+	return Match{
+		Rule: r, Start: start, End: end, MatchStart: at, MatchEnd: end, Confidence: magpie.ConfidenceLow,
+		Reason: "it stands next to a name that means a " + r.Title + ", though its characters are in order as in an example",
+	}, true
+}
+
+// saysOnlySecret reports whether a keyword is made of words for a secret and names nobody.
+func saysOnlySecret(keyword []byte) bool {
+	rest := strings.ToLower(string(keyword))
+	for _, w := range secretWords {
+		rest = strings.ReplaceAll(rest, w, "")
+	}
+	return strings.Trim(rest, "_- ") == ""
+}
+
+// minOrdered is the length of the shortest text in order that is taken for a secret, in bytes.
+const minOrdered = 14
+
+// mayStandAlone reports whether a value that is not assigned, only near its keyword, looks like a secret: random, or counted
+// up where the text before it calls it a secret.
+func (s *Scanner) mayStandAlone(r *rule.Rule, before, value []byte) bool {
+	if standingOf(r, value) == countedUp {
+		return callsSecret(before)
+	}
+	_, _, random := words().traits(value).asRandom()
+	return random
 }
 
 // nearBefore is how many bytes before a keyword, and before a value near it, are looked at for words about the value.
@@ -189,21 +237,17 @@ func speaksFor(text []byte, at, end, start int, value []byte) bool {
 			return false
 		}
 	}
-	before := bytes.ToLower(text[max(0, at-nearBefore):start])
-	if !isHex(value) && !isUUID(value) {
-		return true
-	}
-	for _, w := range secretWords {
-		if bytes.Contains(before, []byte(w)) {
-			return true
-		}
-	}
-	return false
+	return !isHex(value) && !isUUID(value) || callsSecret(text[max(0, at-nearBefore):start])
 }
+
+// callsSecret reports whether a text holds a word for a secret.
+func callsSecret(text []byte) bool { return secretPhrases().in(text) != 0 }
+
+var secretPhrases = sync.OnceValue(func() *phrases { return newPhrases(true, secretWords) })
 
 var (
 	digestWords = []string{"sha1", "sha2", "sha3", "sha5", "sha-", "hash", "revision", "commit", "checksum", "digest", "integrity", "h1:", "md5", "etag", "fingerprint", "uuid"}
-	secretWords = []string{"key", "token", "secret", "api", "auth", "pass", "pwd", "cred", "bearer"}
+	secretWords = []string{"key", "token", "secret", "api", "auth", "pass", "pwd", "cred", "bearer", "private", "access"}
 )
 
 func isHex(v []byte) bool {
@@ -276,8 +320,15 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 	}
 	if r.Generic {
 		s.work += workJudged
+		if r.Filters.Shape != "password" && !a.login && (isDistorted(value, r.Filters.Shape == "key") || deniesSecret(name)) {
+			return m, false
+		}
 		var ok bool
 		if m.Confidence, m.Reason, ok = words().judgeGeneric(r, window[a.pathStart:a.nameEnd], name, a, value); !ok {
+			return m, false
+		}
+		s.work += workJudged
+		if r.Filters.Shape != "password" && !a.login && s.e.distorts(window[a.pathStart:a.nameEnd], value) {
 			return m, false
 		}
 	}
@@ -288,7 +339,19 @@ func (s *Scanner) judgeValue(r *rule.Rule, window []byte, a assignment) (Match, 
 func (s *Scanner) judge(m *Match, text []byte) bool {
 	s.work += workJudged + (m.MatchEnd-m.MatchStart)/workBytes
 	r, secret := m.Rule, text[m.Start:m.End]
-	if !r.Passes(secret) || !r.Filters.Placeholders && !r.Generic && isDummy(r, secret) {
+	if r.Generic && s.e.claims(secret) {
+		return false
+	}
+	counted := false
+	if !r.Filters.Placeholders && !r.Generic {
+		switch standingOf(r, secret) {
+		case dummy:
+			return false
+		case countedUp:
+			counted = true
+		}
+	}
+	if !r.Passes(secret) && !(counted && r.PassesInOrder(secret)) {
 		return false
 	}
 	if !(r.Generic && r.ByValue()) && !words().fitsShape(r, secret) {
@@ -300,8 +363,11 @@ func (s *Scanner) judge(m *Match, text []byte) bool {
 		return false
 	case v.Outcome == rule.Proven:
 		m.Confidence = magpie.ConfidenceProven
-	case v.Downgraded:
+	case v.Downgraded || counted:
 		m.Confidence = magpie.ConfidenceLow
+	}
+	if counted {
+		m.Reason += ", though its characters are in order as in an example"
 	}
 	if v.Reason != "" {
 		m.Reason += " and " + v.Reason

@@ -170,3 +170,9 @@ func (l *lexicon) split(p []byte) int {
 	}
 	return max(best[len(p)], best[max(0, len(p)-1)], best[max(0, len(p)-2)])
 }
+
+// knows reports whether all letters of v are those of known words.
+func (l *lexicon) knows(v []byte) bool {
+	known, letters := l.covered(v)
+	return known == letters
+}

@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"encoding/base64"
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,6 +51,29 @@ func TestChecks(t *testing.T) {
 		wrong[tt.change] = '_'
 		if got := c(wrong, nil).Outcome; got != tt.wrong {
 			t.Errorf("%s, changed: got %v, want %v", tt.check, got, tt.wrong)
+		}
+	}
+}
+
+// TestCheckJWT tells tokens by what their header says of the signature.
+func TestCheckJWT(t *testing.T) {
+	sign := strings.Repeat("Zx8", 15)
+	for _, tt := range []struct {
+		header, claims, signature string
+		want                      Outcome
+		downgraded                bool
+	}{
+		{`{"alg":"HS256"}`, `{"iss":"joe"}`, sign, Proven, false},
+		{`{"alg":"none"}`, `{"iss":"joe"}`, sign, Refuted, false},
+		{`{"typ":"JWT"}`, `{"iss":"joe"}`, sign, Unknown, true},
+		{`{"typ":"JWT"}`, `{"iss":"joe"}`, sign[:20], Refuted, false},
+		{`{"typ":"JWT"}`, `{}`, sign, Refuted, false},
+		{`{"typ":"JWT"}`, `["joe"]`, sign, Refuted, false},
+	} {
+		b64 := base64.RawURLEncoding.EncodeToString
+		v := checkJWT([]byte(b64([]byte(tt.header))+"."+b64([]byte(tt.claims))+"."+tt.signature), nil)
+		if v.Outcome != tt.want || v.Downgraded != tt.downgraded {
+			t.Errorf("%s %s: got %v, downgraded %v, want %v, %v", tt.header, tt.claims, v.Outcome, v.Downgraded, tt.want, tt.downgraded)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (p *program) setPattern(r *Rule) {
 func (p *program) setValue(r *Rule) {
 	p.value.text = `\A(?:` + r.Value + `)\z`
 	if r.Near > 0 {
-		p.near.text = `\A(` + r.Value + `)(?:[^0-9A-Za-z_-]|\z)`
+		p.near.text = `\A(` + r.Value + `)(?:[^0-9A-Za-z_?^*!@-]|\z)`
 	}
 	if r.Name != "" {
 		p.name.text = `(?i)` + r.Name
@@ -243,37 +243,70 @@ func (r *Rule) MatchValue(name, value []byte) bool {
 }
 
 // FindNear looks in text[from:to] for the start of a value that stands by itself, not as a part of a longer word, and that
-// accept says yes to. ok is false if there is none.
+// accept says yes to. A dash behind a word for a secret parts it from its value, as in vendor-key-1f0c. ok is false if there
+// is none.
 func (r *Rule) FindNear(text []byte, from, to int, accept func(start, end int) bool) (start, end int, ok bool) {
-	if !r.mayBeNear(text, from, to) {
+	if !mayBeNear(text, from, to, r.shortest) {
 		return 0, 0, false
 	}
+	return eachToken(text, from, to, func(p int) (int, bool) {
+		if !mayBeNear(text, p, p+1, r.shortest) {
+			return 0, false
+		}
+		loc := r.compiled().near.find(text[p:])
+		if loc == nil || !accept(p, p+loc[3]) {
+			return 0, false
+		}
+		return p + loc[3], true
+	})
+}
+
+// FindToken does so for any text of at least shortest letters, digits and signs that keys have.
+func FindToken(text []byte, from, to, shortest int, accept func(start, end int) bool) (start, end int, ok bool) {
+	if !mayBeNear(text, from, to, shortest) {
+		return 0, 0, false
+	}
+	return eachToken(text, from, to, func(p int) (int, bool) {
+		end := p
+		for end < min(len(text), p+maxNearValue) && (isTokenByte(text[end]) || text[end] == '+' || text[end] == '/' || text[end] == '=' || text[end] == '.') {
+			end++
+		}
+		return end, end-p >= shortest && accept(p, end)
+	})
+}
+
+// maxParts bounds how many dashes of one text may part a word from a value.
+const maxParts = 3
+
+// eachToken calls f with each place in text[from:to] where a token may start, until it says where one ends.
+func eachToken(text []byte, from, to int, f func(p int) (end int, ok bool)) (start, end int, ok bool) {
 	for p := from; p < min(to, len(text)); {
 		if !isTokenByte(text[p]) {
 			p++
 			continue
 		}
-		end := p
-		for end < len(text) && !endsValue[text[end]] {
-			end++
-		}
-		if p > 0 && !isTokenByte(text[p-1]) && end-p >= r.shortest {
-			if loc := r.compiled().near.find(text[p:]); loc != nil && accept(p, p+loc[3]) {
-				return p, p + loc[3], true
+		if p > 0 && !isTokenByte(text[p-1]) && !splits(text[p-1]) && !(text[p-1] == '.' && !endsSecretWord(text[:p-1])) {
+			if end, ok := f(p); ok {
+				return p, end, true
 			}
 		}
-		for p < len(text) && isTokenByte(text[p]) {
-			p++
+		for tries := 0; p < len(text) && isTokenByte(text[p]); {
+			if p++; tries < maxParts && p < min(to, len(text)) && text[p-1] == '-' && endsSecretWord(text[:p-1]) {
+				tries++
+				if end, ok := f(p); ok {
+					return p, end, true
+				}
+			}
 		}
 	}
 	return 0, 0, false
 }
 
-// mayBeNear reports whether there are so many bytes in a row, beginning in text[from:to], as the shortest value has. It looks at
-// few bytes, since most words are shorter.
-func (r *Rule) mayBeNear(text []byte, from, to int) bool {
-	for at := from; at < to && at+r.shortest <= len(text); {
-		last := at + r.shortest - 1
+// mayBeNear reports whether there are shortest bytes in a row, beginning in text[from:to], that a value may have. It looks at few
+// bytes, since most words are shorter.
+func mayBeNear(text []byte, from, to, shortest int) bool {
+	for at := from; at < to && at+shortest <= len(text); {
+		last := at + shortest - 1
 		for last >= at && !endsValue[text[last]] {
 			last--
 		}
@@ -284,6 +317,19 @@ func (r *Rule) mayBeNear(text []byte, from, to int) bool {
 	}
 	return false
 }
+
+// endsSecretWord reports whether text ends in a word for a secret, whatever the case.
+func endsSecretWord(text []byte) bool {
+	for _, w := range []string{"key", "token", "secret", "private", "access"} {
+		if len(text) >= len(w) && equalFold(text[len(text)-len(w):], w) {
+			return true
+		}
+	}
+	return false
+}
+
+// splits reports whether c neither belongs to a key nor parts it from what stands around it.
+func splits(c byte) bool { return c == '?' || c == '^' || c == '*' || c == '!' || c == '@' || c == '&' }
 
 func isTokenByte(c byte) bool { return isWord(c) || c == '-' }
 

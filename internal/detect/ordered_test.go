@@ -55,6 +55,8 @@ func TestGenericLeavesBrokenKeys(t *testing.T) {
 		{"a question mark in its midst", "token = \"" + body[:12] + "?" + body[12:] + "\"", false},
 		{"an odd sign under a vendor's name", "bitbarSecret = \"" + body[:12] + "^" + body[12:] + "\"", false},
 		{"an odd sign under no name", "appSecret = \"" + body[:12] + "^" + body[12:] + "\"", true},
+		{"a UUID that is called a key", "key = \"9e858021-953f-4dd3-8842-f2c782780422\"", true},
+		{"a UUID that is the first of some keys", "first_key = \"9e858021-953f-4dd3-8842-f2c782780422\"", false},
 		{"a name that says it is wrong", "nonMatchingToken = \"" + body + "\"", false},
 	} {
 		if found := s.Scan([]byte(tt.text)); (len(found) > 0) != tt.found {

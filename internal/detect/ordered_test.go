@@ -64,3 +64,20 @@ func TestGenericLeavesBrokenKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestPaddedValueIsNoType checks that a value in base64 is not taken for a type that an equals sign follows.
+func TestPaddedValueIsNoType(t *testing.T) {
+	const value = "Zk3xV9qLm2TbYw8RnHsPc4Jd7UgE5fQa0iKoXvBeMtz="
+	s := engine(t, detect.Options{}).NewScanner()
+	for _, text := range []string{
+		"client_secret: " + value + "\nother: 1\n",
+		"client_secret: " + value + "\r\nother: 1\r\n",
+		"{client_secret: " + value + ", other: 1}",
+		"clientSecret: string = \"" + value + "\"\n",
+		"clientSecret: string=\"" + value + "\"\n",
+	} {
+		if found := s.Scan([]byte(text)); len(found) != 1 || string(found[0].Secret) != value {
+			t.Errorf("%q: got %d matches, want the value", text, len(found))
+		}
+	}
+}

@@ -306,11 +306,15 @@ func skipType(b []byte, p, limit int) (int, bool) {
 	if p == start {
 		return 0, false
 	}
+	end := p
 	p = skipBlanks(b, p, limit)
-	if p+1 < limit && b[p] == '=' && b[p+1] != '=' {
-		return p + 1, true
+	if p+1 >= limit || b[p] != '=' || b[p+1] == '=' {
+		return 0, false
 	}
-	return 0, false
+	if p == end && (b[p+1] <= ' ' || strings.IndexByte(",;}<", b[p+1]) >= 0) {
+		return 0, false // the padding of a value in base64
+	}
+	return p + 1, true
 }
 
 // typedName recognises "name string = value", as Go and SQL write.

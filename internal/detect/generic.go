@@ -54,7 +54,7 @@ func (l *lexicon) judgeGeneric(r *rule.Rule, path, name []byte, a assignment, v 
 	case a.prose && (!a.quoted || r.Filters.Shape == "key"):
 		return "", "", false
 	case r.Filters.Shape == "key":
-		return t.asKey(path)
+		return t.asKey(path, name)
 	case lastWord(name) == "secret" && t.n < 16 && t.letters()*t.digit == 0:
 		return t.asShortSecret()
 	}
@@ -176,17 +176,29 @@ func (t traits) strong() bool {
 	return t.n >= 20 && t.entropy >= 3.5 && t.upper > 0 && t.lower > 0 && (t.spelt < -10 || t.spelt < 0 && t.digit >= 4 && t.entropy >= 4.2)
 }
 
-// asKey judges a value that is called just a key, as are many that are none: those of maps, tables and pianos.
-func (t traits) asKey(path []byte) (magpie.Confidence, string, bool) {
+// asKey judges a value that is called just a key by a name that ends a path, as are many that are none: those of maps, tables
+// and pianos.
+func (t traits) asKey(path, name []byte) (magpie.Confidence, string, bool) {
 	switch {
 	case t.uuid:
-		return magpie.ConfidenceLow, "a UUID is assigned to a name that means a key", true
+		return magpie.ConfidenceLow, "a UUID is assigned to a name that means a key", !tableKey(name)
 	case t.letters() == 0:
 		return magpie.ConfidenceLow, "a number as long as a key is assigned to a name that means a cipher's key", cipherName(path) && t.special == 0 && (t.n == 16 || t.n == 24 || t.n == 32)
 	case cipherName(path):
 		return t.asRandom()
 	}
 	return magpie.ConfidenceMedium, "a random value is assigned to a name that means a key", t.strong()
+}
+
+// tableKey reports whether a name counts keys, as those of a map in a test are counted, or means one of many that are looked up.
+func tableKey(name []byte) bool {
+	low := bytes.ToLower(name)
+	for _, w := range []string{"first", "second", "third", "fourth", "fifth", "last", "next", "timeout", "lookup", "sort", "partition"} {
+		if bytes.HasPrefix(low, []byte(w)) {
+			return true
+		}
+	}
+	return false
 }
 
 // cipherName reports whether a path says that a key is one of a cipher or signature.

@@ -55,10 +55,29 @@ func TestGenericLeavesBrokenKeys(t *testing.T) {
 		{"a question mark in its midst", "token = \"" + body[:12] + "?" + body[12:] + "\"", false},
 		{"an odd sign under a vendor's name", "bitbarSecret = \"" + body[:12] + "^" + body[12:] + "\"", false},
 		{"an odd sign under no name", "appSecret = \"" + body[:12] + "^" + body[12:] + "\"", true},
+		{"a UUID that is called a key", "key = \"9e858021-953f-4dd3-8842-f2c782780422\"", true},
+		{"a UUID that is the first of some keys", "first_key = \"9e858021-953f-4dd3-8842-f2c782780422\"", false},
 		{"a name that says it is wrong", "nonMatchingToken = \"" + body + "\"", false},
 	} {
 		if found := s.Scan([]byte(tt.text)); (len(found) > 0) != tt.found {
 			t.Errorf("%s: got %d matches, want found to be %v", tt.name, len(found), tt.found)
+		}
+	}
+}
+
+// TestPaddedValueIsNoType checks that a value in base64 is not taken for a type that an equals sign follows.
+func TestPaddedValueIsNoType(t *testing.T) {
+	const value = "Zk3xV9qLm2TbYw8RnHsPc4Jd7UgE5fQa0iKoXvBeMtz="
+	s := engine(t, detect.Options{}).NewScanner()
+	for _, text := range []string{
+		"client_secret: " + value + "\nother: 1\n",
+		"client_secret: " + value + "\r\nother: 1\r\n",
+		"{client_secret: " + value + ", other: 1}",
+		"clientSecret: string = \"" + value + "\"\n",
+		"clientSecret: string=\"" + value + "\"\n",
+	} {
+		if found := s.Scan([]byte(text)); len(found) != 1 || string(found[0].Secret) != value {
+			t.Errorf("%q: got %d matches, want the value", text, len(found))
 		}
 	}
 }

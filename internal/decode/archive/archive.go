@@ -130,6 +130,10 @@ func (w *walker) walk(kind string, data []byte, whole Member) error {
 		return w.sevenZip(data)
 	case "pdf":
 		return w.pdf(data)
+	case "pack":
+		return w.gitPack(data)
+	case "bundle":
+		return w.gitBundle(data)
 	}
 	return w.compressed(kind, bytes.NewReader(data), whole)
 }

@@ -130,6 +130,10 @@ func (w *walker) walk(kind string, data []byte, whole Member) error {
 		return w.sevenZip(data)
 	case "pdf":
 		return w.pdf(data)
+	case "sqlite":
+		return w.sqlite(data)
+	case "sqlite-wal":
+		return w.sqliteLog(data)
 	case "pack":
 		return w.gitPack(data)
 	case "bundle":

@@ -23,7 +23,7 @@ var imports = map[string][]string{
 	"internal/rule":           nil,
 	"internal/decode":         nil,
 	"internal/decode/lzma":    nil,
-	"internal/decode/archive": {"internal/decode/lzma"},
+	"internal/decode/archive": {"internal/decode/lzma", "internal/git", "internal/git/pack"},
 	"internal/detect":         {"internal/rule", "internal/decode", "internal/decode/archive"},
 	"internal/ignore":         {"internal/detect"},
 	"internal/git":            nil,

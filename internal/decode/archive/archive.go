@@ -130,6 +130,22 @@ func (w *walker) walk(kind string, data []byte, whole Member) error {
 		return w.sevenZip(data)
 	case "pdf":
 		return w.pdf(data)
+	case "sqlite":
+		return w.sqlite(data)
+	case "sqlite-wal":
+		return w.sqliteLog(data)
+	case "class":
+		return w.class(data)
+	case "pyc":
+		return w.pyc(data)
+	case "plist":
+		return w.plist(data)
+	case "pcap":
+		return w.capture(data)
+	case "pack":
+		return w.gitPack(data)
+	case "bundle":
+		return w.gitBundle(data)
 	}
 	return w.compressed(kind, bytes.NewReader(data), whole)
 }

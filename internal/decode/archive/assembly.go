@@ -91,3 +91,38 @@ func (a *assembly) end() error {
 	a.flush()
 	return a.err
 }
+
+// minText is how many bytes of text in a row are taken for text where anything may stand.
+const minText = 6
+
+// texts appends the texts in data[from:to], each on a line.
+func (a *assembly) texts(data []byte, from, to int) {
+	for from < to && a.err == nil {
+		for from < to && !isTextByte(data[from]) {
+			from++
+		}
+		end := from
+		for end < to && isTextByte(data[end]) {
+			end++
+		}
+		if end-from >= minText {
+			a.put(data[from:end], from, end-from, 1)
+			a.add("\n")
+		}
+		from = end
+	}
+}
+
+// isTextByte reports whether c may be a byte of text in UTF-8.
+func isTextByte(c byte) bool { return c >= ' ' && c != 0x7f || c == '\n' || c == '\t' || c == '\r' }
+
+// isText reports whether something begins as text does.
+func isText(head []byte) bool {
+	odd := 0
+	for _, c := range head {
+		if c < ' ' && !isPDFSpace(c) || c == 0 || c >= 0x7f {
+			odd++
+		}
+	}
+	return len(head) > 0 && odd*10 <= len(head)
+}

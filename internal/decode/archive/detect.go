@@ -17,6 +17,19 @@ var magics = []struct{ head, kind string }{
 	{"!<arch>\n", "ar"},
 	{"\xed\xab\xee\xdb", "rpm"},
 	{"%PDF-", "pdf"},
+	{"PACK\x00\x00\x00\x02", "pack"},
+	{"PACK\x00\x00\x00\x03", "pack"},
+	{sqliteMagic, "sqlite"},
+	{"bplist00", "plist"},
+	{"\xa1\xb2\xc3\xd4", "pcap"},
+	{"\xd4\xc3\xb2\xa1", "pcap"},
+	{"\xa1\xb2\x3c\x4d", "pcap"},
+	{"\x4d\x3c\xb2\xa1", "pcap"},
+	{"\x0a\x0d\x0d\x0a", "pcap"},
+	{"\x37\x7f\x06\x82", "sqlite-wal"},
+	{"\x37\x7f\x06\x83", "sqlite-wal"},
+	{"# v2 git bundle\n", "bundle"},
+	{"# v3 git bundle\n", "bundle"},
 	{"070701", "cpio"},
 	{"070702", "cpio"},
 	{"070707", "cpio"},
@@ -32,6 +45,7 @@ var probes = []struct {
 	{"BZh", "bzip2", isBzip2},
 	{"\x78", "zlib", isZlib},
 	{"\x5d\x00\x00", "lzma", isLZMA},
+	{"\xca\xfe\xba\xbe", "class", isClass},
 }
 
 // first says of each byte whether a container may begin with it.
@@ -62,6 +76,9 @@ func Detect(data []byte) string {
 			}
 		}
 	}
+	if pycHeader(data) > 0 {
+		return "pyc"
+	}
 	if isTar(data) {
 		return "tar"
 	}
@@ -72,7 +89,15 @@ func Detect(data []byte) string {
 }
 
 // isWhole reports whether data, which begins like the kind of container, is one; most beginnings say enough.
-func isWhole(kind string, data []byte) bool { return kind != "cpio" || isCpio(data) }
+func isWhole(kind string, data []byte) bool {
+	switch kind {
+	case "cpio":
+		return isCpio(data)
+	case "pcap": // empty lines might begin one of the newer kind
+		return data[0] != '\n' || len(data) >= 12 && (string(data[8:12]) == "\x1a\x2b\x3c\x4d" || string(data[8:12]) == "\x4d\x3c\x2b\x1a")
+	}
+	return true
+}
 
 func isBzip2(data []byte) bool {
 	return len(data) > 10 && (string(data[4:10]) == "1AY&SY" || string(data[4:10]) == "\x17\x72\x45\x38\x50\x90")

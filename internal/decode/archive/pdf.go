@@ -456,7 +456,7 @@ func (p *pdf) rest() error {
 			continue
 		}
 		head, err := p.head(o, d)
-		if !isPDFText(head) {
+		if !isText(head) {
 			if _, unknown := errors.AsType[*pdfFilterError](err); unknown {
 				p.tell(fmt.Sprintf("pdf:object %d", o.number), err)
 			}
@@ -490,15 +490,4 @@ func isPDFMedia(d pdfDict) bool {
 	_, isColour := d["Alternate"]
 	_, isFunction := d["FunctionType"]
 	return isFont || isColour || isFunction
-}
-
-// isPDFText reports whether a stream begins as text does.
-func isPDFText(head []byte) bool {
-	odd := 0
-	for _, c := range head {
-		if c < ' ' && !isPDFSpace(c) || c == 0 || c >= 0x7f {
-			odd++
-		}
-	}
-	return len(head) > 0 && odd*10 <= len(head)
 }

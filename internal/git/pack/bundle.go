@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"magpie"
@@ -16,7 +15,7 @@ import (
 // Bundle is a file made by git bundle: refs, and a pack of what they reach. It implements git.Source. Close closes its
 // file.
 type Bundle struct {
-	file   *os.File
+	file   io.Closer // nil if it is not ours
 	header bundleHeader
 	pack   *packFile
 }
@@ -77,34 +76,37 @@ func OpenBundle(ctx context.Context, path string, limits Limits, progress func(b
 	if err != nil {
 		return nil, fmt.Errorf("opening the bundle: %w", err)
 	}
-	b, err := openBundle(ctx, f, limits.withDefaults(), progress)
+	info, err := f.Stat()
 	if err != nil {
-		_ = f.Close()
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("opening the bundle: %w", err), f.Close())
 	}
+	b, err := readBundle(ctx, f, info.Size(), limits.withDefaults(), progress)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	b.file = f
 	return b, nil
 }
 
-func openBundle(ctx context.Context, f *os.File, limits Limits, progress func(bytes, done, total int64)) (*Bundle, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("opening the bundle: %w", err)
-	}
-	b := &Bundle{file: f}
-	if b.header, err = readBundleHeader(bufio.NewReaderSize(f, maxBundleLine)); err != nil {
+// readBundle reads the header of the bundle of size bytes in r, and its pack once. With an error it returns the bundle too if the
+// beginning of its pack could be read.
+func readBundle(ctx context.Context, r io.ReaderAt, size int64, limits Limits, progress func(bytes, done, total int64)) (*Bundle, error) {
+	b := &Bundle{}
+	var err error
+	if b.header, err = readBundleHeader(bufio.NewReaderSize(io.NewSectionReader(r, 0, size), maxBundleLine)); err != nil {
 		return nil, magpie.Errorf(magpie.KindInvalid, "the bundle can't be read: %w", err)
 	}
-	size := info.Size() - b.header.size
-	data := io.NewSectionReader(f, b.header.size, size)
+	size -= b.header.size
+	data := io.NewSectionReader(r, b.header.size, size)
 	x, err := indexReader(ctx, data, size, b.header.format, limits, progress)
 	if _, ok := errors.AsType[*Error](err); ok && magpie.KindOf(err) == magpie.KindInternal {
 		err = magpie.Errorf(magpie.KindInvalid, "the bundle can't be read: %w", err)
 	}
-	if err != nil {
+	if x == nil {
 		return nil, err
 	}
 	b.pack = newPackFile(data, x, b.header.format, limits)
-	return b, nil
+	return b, err
 }
 
 // readBundleHeader reads a bundle up to its pack.
@@ -172,7 +174,12 @@ func (h *bundleHeader) id(digits string) (magpie.Hash, error) {
 }
 
 // Close closes the bundle's file. It must not be called during a walk.
-func (b *Bundle) Close() error { return b.file.Close() }
+func (b *Bundle) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	return b.file.Close()
+}
 
 // Format returns the object format.
 func (b *Bundle) Format() git.Format { return b.header.format }
@@ -194,12 +201,5 @@ func (b *Bundle) Walk(ctx context.Context, opts git.WalkOptions, newVisitor func
 
 // WalkLineages implements git.LineageSource, as Walk does git.Source.
 func (b *Bundle) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
-	g, err := b.pack.prepare(ctx)
-	if err != nil {
-		return git.Report{}, err
-	}
-	run := newRun(ctx, opts, newVisitor)
-	run.total.Store(g.count(opts.Kinds))
-	run.walkPack(b.pack, g)
-	return run.finish()
+	return b.pack.walk(ctx, opts, newVisitor)
 }

@@ -87,7 +87,8 @@ const oneShot = 256 << 10
 func (s *scanner) offset() int64 { return s.in.read - int64(s.br.Buffered()) }
 
 // scanIndex reads the pack in from start to end, inflating each entry to find the next, and checks everything that can
-// be checked on the way: header, count, sizes, zlib checksums, trailer, and that nothing follows.
+// be checked on the way: header, count, sizes, zlib checksums, trailer, and that nothing follows. With an error it returns the
+// entries that come before what is wrong, if the pack began as one.
 func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, keep *scratch, progress func(bytes, done, total int64)) (*index, error) {
 	s := &scanner{in: in, br: bufio.NewReaderSize(in, 4*oneShot), format: format, limits: limits, keep: keep, buf: make([]byte, oneShot+inflate.Slack)}
 	count, err := s.start()
@@ -104,13 +105,14 @@ func scanIndex(ctx context.Context, in *tee, format git.Format, limits Limits, k
 		}
 		off := s.offset()
 		if err := s.entry(ctx, x); err != nil {
-			return nil, &Error{Offset: off, Object: i, Err: s.cause(err)}
+			x.end = off
+			return x, &Error{Offset: off, Object: i, Err: s.cause(err)}
 		}
 	}
 	x.end = s.offset()
 	progress(x.end, count, count)
 	if err := s.finish(); err != nil {
-		return nil, s.fail(-1, err)
+		return x, s.fail(-1, err)
 	}
 	keep.finish()
 	return x, nil

@@ -99,13 +99,18 @@ func (s *Spooled) Walk(ctx context.Context, opts git.WalkOptions, newVisitor fun
 
 // WalkLineages implements git.LineageSource, as Walk does git.Source.
 func (s *Spooled) WalkLineages(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
-	g, err := s.pack.prepare(ctx)
+	return s.pack.walk(ctx, opts, newVisitor)
+}
+
+// walk hands out what is in the pack.
+func (p *packFile) walk(ctx context.Context, opts git.WalkOptions, newVisitor func(worker int) git.VersionVisitor) (git.Report, error) {
+	g, err := p.prepare(ctx)
 	if err != nil {
 		return git.Report{}, err
 	}
 	run := newRun(ctx, opts, newVisitor)
 	run.total.Store(g.count(opts.Kinds))
-	run.walkPack(s.pack, g)
+	run.walkPack(p, g)
 	return run.finish()
 }
 

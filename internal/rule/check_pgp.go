@@ -80,9 +80,9 @@ func pgpUsage(body []byte) (usage byte, known bool) {
 	if len(body) < 6 || body[0] != 4 && body[0] != 6 {
 		return 0, false
 	}
-	rest, ok := body[6:], true
+	rest, ok := body[6:], false
 	if body[0] == 6 {
-		rest, ok = skip(rest, 4) // how long the public half is
+		rest, _ = skip(rest, 4) // how long the public half is; nothing is left of a shorter one
 	}
 	switch body[5] {
 	case 1, 2, 3: // RSA

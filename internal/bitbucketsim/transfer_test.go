@@ -46,7 +46,7 @@ func TestPackTrouble(t *testing.T) {
 		t.Errorf("a pack below the limit: %v %s", err, out)
 	}
 	b.SetPackTrouble(PackTrouble{Always: 1000, End: PackStall})
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	tip := must(b.Refs(b.repo.ID))["refs/heads/main"]
 	body := packet("command=fetch\n") + "0001" + packet("want "+tip+"\n") + packet("done\n") + "0000"
@@ -56,6 +56,7 @@ func TestPackTrouble(t *testing.T) {
 	req.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 	resp := must(b.Client().Do(req))
 	defer resp.Body.Close()
+	defer time.AfterFunc(500*time.Millisecond, cancel).Stop()
 	if got, err := io.ReadAll(resp.Body); ctx.Err() == nil || err == nil || len(got) > 2000 {
 		t.Errorf("a stalled pack ended by itself with %v after %d bytes", err, len(got))
 	}

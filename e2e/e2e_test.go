@@ -135,7 +135,7 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 
 // ready waits until the server answers.
 func ready(ts *testscript.TestScript, _ bool, _ []string) {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		response, err := http.Get(ts.Getenv("URL") + "/readyz")
 		if err == nil {
 			response.Body.Close()

@@ -176,7 +176,7 @@ func (b *bundle) rows(subject string) map[string]string {
 // waitRows polls until the outbox about subject is as wanted.
 func (b *bundle) waitRows(subject string, want map[string]string) {
 	b.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		diff := cmp.Diff(want, b.rows(subject))
 		if diff == "" {
@@ -379,7 +379,7 @@ func TestDigest(t *testing.T) {
 	b.start()
 	b.tell(ids, alert.Opened)
 	b.tell(ids, alert.Opened)
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for range 3 {
 		select {
 		case <-p.moved:

@@ -325,7 +325,7 @@ func next(t *testing.T, from <-chan delivery) delivery {
 	select {
 	case d := <-from:
 		return d
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was delivered")
 		return delivery{}
 	}

@@ -285,7 +285,7 @@ func TestInFlightLimit(t *testing.T) {
 	for i := range 6 {
 		b.commit("", "f", fmt.Sprint(i))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.WaitDeliveries(ctx, 2); err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestThreeWorkers(t *testing.T) {
 	for i := range 5 {
 		b.commit("", "f", fmt.Sprint(i))
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for len(rcv.all()) < 3 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

@@ -17,7 +17,7 @@ import (
 // waitFor polls until ready.
 func waitFor(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ready(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ready(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not happen", what)
 		}
@@ -55,7 +55,7 @@ func TestDispatchQueueIsFull(t *testing.T) {
 	for range 4 {
 		must(0, b.Announce(b.repo.ID, ""))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(0, b.WaitDeliveries(ctx, 2))
 	for _, d := range b.Deliveries() {

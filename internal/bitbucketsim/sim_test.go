@@ -208,7 +208,7 @@ func (b *bench) hook(path, url string, events ...string) int {
 
 func (b *bench) delivered() {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.WaitDelivered(ctx); err != nil {
 		b.Fatal(err)

@@ -87,7 +87,7 @@ func testRule(id magpie.RuleID) *rule.Rule {
 // waitValidity polls until the one incident has been checked.
 func (b *bundle) waitValidity(want magpie.Validity) magpie.Incident {
 	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		v := b.only()
 		if v.Validity == want {
 			return v
@@ -103,7 +103,7 @@ func TestNewSecretIsChecked(t *testing.T) {
 	checking(t, true, func(t *testing.T, b *bundle, v *vendor) {
 		v.status.Store(http.StatusServiceUnavailable)
 		b.push(finding(1, "a.env", 1))
-		for deadline := time.Now().Add(30 * time.Second); v.asked.Load() == 0; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); v.asked.Load() == 0; time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the vendor was not asked")
 			}

@@ -167,7 +167,7 @@ func waitForPort(t *testing.T, port int, exited <-chan struct{}) {
 // waitUntil asks again and again until ok.
 func waitUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -58,8 +58,9 @@ func TestCrashAtEachRequest(t *testing.T) {
 // cutAt ends the jobs once so many requests were made since the counts were reset, and starts them anew.
 func (b *bench) cutAt(jobs **queue.Engine, at int) {
 	b.Helper()
-	for deadline := time.Now().Add(20 * time.Second); b.sim.Counts().Total < at && time.Now().Before(deadline); {
-		if b.count("SELECT count(*) FROM integration WHERE synced_at > 0") > 0 && b.jobsIdle() {
+	deadline := time.Now().Add(time.Minute)
+	for n := 1; b.sim.Counts().Total < at && time.Now().Before(deadline); n++ {
+		if n%20 == 0 && b.count("SELECT count(*) FROM integration WHERE synced_at > 0") > 0 && b.jobsIdle() {
 			break
 		}
 		time.Sleep(time.Millisecond)

@@ -55,7 +55,7 @@ func (l *ledger) wait(t *testing.T) string {
 	select {
 	case name := <-l.done:
 		return name
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no job completed within 20 s")
 		return ""
 	}

@@ -149,7 +149,7 @@ func (b *bundle) restart() {
 	}
 	jobs := b.jobs
 	t.Cleanup(func() {
-		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := jobs.Stop(stop); err != nil {
 			t.Error(err)
@@ -303,7 +303,7 @@ func (b *bundle) firstLook(history bool) {
 // settle waits until no job is left to run.
 func (b *bundle) settle() {
 	b.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		n, err := storetest.UnfinishedJobs(b.t.Context(), b.db)
 		if err != nil {
@@ -346,7 +346,7 @@ func (b *bundle) occurrences() []string {
 // eventually waits for a condition.
 func (b *bundle) eventually(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("never happened: %s", what)
 		}

@@ -153,7 +153,7 @@ func TestEventsWaitForALicence(t *testing.T) {
 		}
 		set(magpie.IntegrationActive)
 		b.write(func(tx *store.Tx) error { return b.scans.Look(t.Context(), tx, b.repo, "") })
-		for deadline := time.Now().Add(20 * time.Second); len(b.occurrences()) == 0; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); len(b.occurrences()) == 0; time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the event was not scanned")
 			}

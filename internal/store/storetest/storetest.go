@@ -54,7 +54,7 @@ func Open(t testing.TB, address string, register func(*queue.Engine, *store.DB))
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stop, cancel := context.WithTimeout(ctx, 10*time.Second)
+		stop, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		if err := jobs.Stop(stop); err != nil {
 			t.Error(err)

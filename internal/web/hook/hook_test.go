@@ -516,7 +516,7 @@ func TestDeliveries(t *testing.T) {
 				must(b.sim.Push(bitbucketsim.Push{Repo: id, Tags: []bitbucketsim.Tag{{Name: "v1", Target: "main", Message: "one"}}, Refs: map[string]string{"refs/heads/side": "main"}}))
 				must(b.sim.Push(bitbucketsim.Push{Repo: id, Refs: map[string]string{"refs/heads/side": ""}}))
 				must(0, b.sim.Rename(id, "Moon"))
-				ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+				ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 				defer cancel()
 				must(0, b.sim.WaitDelivered(ctx))
 				for _, d := range b.sim.Deliveries() {

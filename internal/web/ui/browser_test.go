@@ -117,7 +117,7 @@ func (b *tab) evaluate(expression string) string {
 // waitFor polls an expression until it holds.
 func (b *tab) waitFor(expression string) {
 	b.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		// While a page is being left, evaluating in it fails.
 		if ok, err := chromedp.Run(b.browser, chromedp.Evaluate[bool](`!!(`+expression+`)`)); err == nil && ok {
